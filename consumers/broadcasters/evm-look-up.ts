@@ -1,0 +1,116 @@
+import type { Failure } from "../../domain/failure.ts";
+import type { Evidence } from "../../domain/lane.ts";
+import { err, ok, type Result } from "../../domain/result.ts";
+import { wrongChain, type EvmContext } from "./evm-context.ts";
+import { block, count, quantity, read, receipt, toQuantity } from "./evm-reads.ts";
+import type { RpcCall, RpcReply } from "./json-rpc.ts";
+
+/** Receipts in one request, beside its two anchors. */
+const RECEIPTS_PER_BATCH = 98;
+
+interface Anchor {
+  readonly number: number;
+  readonly hash: string;
+}
+
+/**
+ * Evidence at block B, `confirmations` deep (B = 0 while the chain is shorter). B's hash is read first, in every
+ * request and last, and the account's sequence at B in every request: a reorganization in between, or a second node
+ * behind the endpoint that is on another chain, gives an error, never mixed evidence.
+ * `looked` has only the hashes that were answered.
+ */
+export async function lookUp(
+  context: EvmContext,
+  hashes: readonly string[],
+  confirmations: number,
+): Promise<Result<Evidence, Failure>> {
+  const anchored = await findAnchor(context, confirmations);
+  if (!anchored.ok) return anchored;
+  const anchor = anchored.value;
+  const looked: string[] = [];
+  const receipts: Evidence["receipts"][number][] = [];
+  let sequence: number | null = null;
+  for (let start = 0; start === 0 || start < hashes.length; start += RECEIPTS_PER_BATCH) {
+    const slice = hashes.slice(start, start + RECEIPTS_PER_BATCH);
+    const calls: readonly RpcCall[] = [
+      blockCall(anchor.number),
+      { method: "eth_getTransactionCount", params: [context.address, toQuantity(anchor.number)] },
+      ...slice.map(receiptCall),
+    ];
+    const answered = await ask(context, calls);
+    if (!answered.ok) return answered;
+    const [blockReply, countReply, ...receiptReplies] = answered.value;
+    const same = checkAnchor(anchor, blockReply);
+    if (!same.ok) return same;
+    const counted = read({ method: "eth_getTransactionCount", params: [] }, countReply, count);
+    if (!counted.ok) return counted;
+    if (sequence !== null && sequence !== counted.value) return err(disagreement(anchor));
+    sequence = counted.value;
+    for (const [index, hash] of slice.entries()) {
+      const found = read(receiptCall(hash), receiptReplies[index], receipt);
+      if (!found.ok) continue;
+      if (found.value !== null && found.value.transactionHash !== hash.toLowerCase()) continue;
+      const { blockNumber, blockHash, status } = found.value ?? {};
+      const mined = blockNumber !== undefined && blockNumber !== null && blockNumber <= anchor.number;
+      if (mined && blockNumber === anchor.number && blockHash !== anchor.hash)
+        return err(disagreement(anchor));
+      // Mined without a status cannot be told from reverted: not looked at, so that nothing is concluded.
+      if (mined && (status === undefined || status === null)) continue;
+      looked.push(hash);
+      if (mined) receipts.push({ hash, block: blockNumber, success: status === "0x1" });
+    }
+  }
+  const after = await ask(context, [blockCall(anchor.number)]);
+  if (!after.ok) return after;
+  const same = checkAnchor(anchor, after.value[0]);
+  if (!same.ok) return same;
+  return ok({ block: anchor.number, sequence: sequence ?? 0, looked, receipts });
+}
+
+async function findAnchor(context: EvmContext, confirmations: number): Promise<Result<Anchor, Failure>> {
+  const chainCall: RpcCall = { method: "eth_chainId", params: [] };
+  const latestCall: RpcCall = { method: "eth_getBlockByNumber", params: ["latest", false] };
+  const answered = await ask(context, [chainCall, latestCall]);
+  if (!answered.ok) return answered;
+  const chain = read(chainCall, answered.value[0], quantity);
+  if (!chain.ok) return chain;
+  // Another chain's sequence would be false evidence for every slot.
+  if (chain.value !== context.chainId) return err(wrongChain(context, chain.value));
+  const latest = read(latestCall, answered.value[1], block);
+  if (!latest.ok) return latest;
+  const number = Math.max(0, latest.value.number - (confirmations - 1));
+  if (number === latest.value.number) return ok(latest.value);
+  const deep = await ask(context, [blockCall(number)]);
+  if (!deep.ok) return deep;
+  const found = read(blockCall(number), deep.value[0], block);
+  return found.ok && found.value.number !== number ? err(disagreement({ number })) : found;
+}
+
+function checkAnchor(anchor: Anchor, reply: RpcReply | undefined): Result<null, Failure> {
+  const found = read(blockCall(anchor.number), reply, block.nullable());
+  if (!found.ok) return found;
+  return found.value?.hash === anchor.hash ? ok(null) : err(disagreement(anchor));
+}
+
+function disagreement({ number }: Pick<Anchor, "number">): Failure {
+  return {
+    code: "endpoint_error",
+    message: `Block ${number} changed during the look-up, or the endpoint's nodes do not agree on it.`,
+  };
+}
+
+function blockCall(number: number): RpcCall {
+  return { method: "eth_getBlockByNumber", params: [toQuantity(number), false] };
+}
+
+function receiptCall(hash: string): RpcCall {
+  return { method: "eth_getTransactionReceipt", params: [hash] };
+}
+
+async function ask(
+  context: EvmContext,
+  calls: readonly RpcCall[],
+): Promise<Result<readonly RpcReply[], Failure>> {
+  const answered = await context.rpc.batch(calls, context.timeoutMs);
+  return answered.ok ? answered : err(answered.error.failure);
+}

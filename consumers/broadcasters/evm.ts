@@ -1,0 +1,76 @@
+import type { ChainPolicy } from "../../domain/config.ts";
+import type { Failure } from "../../domain/failure.ts";
+import type { Account } from "../../domain/ids.ts";
+import { err, type Result } from "../../domain/result.ts";
+import type { EvmTransaction } from "../signers/evm-transaction.ts";
+import type { EvmSigner } from "../signers/signer.ts";
+import type { Broadcaster, Signed, SignRequest } from "./broadcaster.ts";
+import type { EvmContext, EvmTerms } from "./evm-context.ts";
+import { lookUp } from "./evm-look-up.ts";
+import { preflight } from "./evm-preflight.ts";
+import { send } from "./evm-send.ts";
+import { jsonRpc } from "./json-rpc.ts";
+
+export interface EvmBroadcasterOptions {
+  /** An eip155 account. */
+  readonly account: Account;
+  readonly chain: { readonly rpcUrl: string; readonly policy: Pick<ChainPolicy, "rpcTimeoutSeconds"> };
+  readonly signer: EvmSigner;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+const NO_OP_GAS = 21_000n;
+
+/** One account on one EVM chain, over one JSON-RPC endpoint. Throws only when the account is not an eip155 one. */
+export function evmBroadcaster({
+  account,
+  chain,
+  signer,
+  now = Date.now,
+}: EvmBroadcasterOptions): Broadcaster<EvmTerms> {
+  const reference = account.chain.split(":")[1];
+  const { address } = account;
+  if (account.namespace !== "eip155" || reference === undefined || !isHex(address))
+    throw new Error(`not an eip155 account: ${account.id}`);
+  const context: EvmContext = {
+    address,
+    chainId: BigInt(reference),
+    rpc: jsonRpc(chain.rpcUrl, now),
+    timeoutMs: chain.policy.rpcTimeoutSeconds * 1000,
+    now,
+  };
+  return {
+    preflight: (candidates) => preflight(context, candidates),
+    sign: (terms, requests) => sign(context, signer, terms, requests),
+    send: (transactions) => send(context, transactions),
+    lookUp: (hashes, confirmations) => lookUp(context, hashes, confirmations),
+  };
+}
+
+async function sign(
+  context: EvmContext,
+  signer: EvmSigner,
+  terms: EvmTerms,
+  requests: readonly SignRequest[],
+): Promise<Result<readonly Signed[], Failure>> {
+  const transactions: EvmTransaction[] = [];
+  for (const { sequence, action } of requests) {
+    const common = { chainId: context.chainId, nonce: BigInt(sequence), ...terms };
+    if (action === null)
+      transactions.push({ ...common, gas: NO_OP_GAS, to: context.address, value: 0n, data: "0x" });
+    else if (action.action.type === "evm.transaction") {
+      const { to, value, data } = action.action;
+      transactions.push({ ...common, gas: action.gas, to, value, data });
+    } else
+      return err({
+        code: "unsupported_action",
+        message: `An eip155 account takes evm.transaction, not ${action.action.type}.`,
+      });
+  }
+  return signer.sign(transactions);
+}
+
+function isHex(text: string): text is `0x${string}` {
+  return text.startsWith("0x");
+}

@@ -1,0 +1,57 @@
+// In:  the `confirmations` queue: a lane's alarm asks for its open slots to be looked up.
+// Out: evidence in the Sequencer, read from one node at one block of the final depth.
+// On failure: acknowledged and logged; the lane's alarm asks again. The handler never throws.
+import { workable, type Config } from "../domain/config.ts";
+import { parseAccount, type Account } from "../domain/ids.ts";
+import type { SequencerProtocol } from "../domain/lane.ts";
+import { decodeMessage } from "../domain/message.ts";
+import type { Broadcaster } from "./broadcasters/broadcaster.ts";
+
+export interface ConfirmationsEnv {
+  readonly SEQUENCER: { getByName(name: string): Pick<SequencerProtocol, "unconfirmed" | "confirm"> };
+}
+
+export interface ConfirmationsContext<Terms> {
+  readonly config: Config;
+  readonly broadcasterOf: (account: Account) => Pick<Broadcaster<Terms>, "lookUp">;
+}
+
+type Batch = { readonly messages: readonly Pick<Message, "body" | "ack">[] };
+
+/** Slots looked up in one round; rounds go on while they bring finality. */
+const LOOK_UP = 500;
+const MAX_ROUNDS = 20;
+
+export async function consumeConfirmations<Terms>(batch: Batch, env: ConfirmationsEnv, context: ConfirmationsContext<Terms>): Promise<void> {
+  const accounts = new Map<string, Account>();
+  for (const { body } of batch.messages) {
+    const decoded = decodeMessage(body);
+    if (!decoded.ok || decoded.value.kind !== "confirmation") continue;
+    const account = parseAccount(decoded.value.account);
+    if (account.ok && workable(context.config, account.value) === "yes") accounts.set(account.value.id, account.value);
+  }
+  await Promise.all([...accounts.values()].map((account) => confirmLane(account, env, context)));
+  for (const message of batch.messages) message.ack();
+}
+
+async function confirmLane<Terms>(account: Account, env: ConfirmationsEnv, { config, broadcasterOf }: ConfirmationsContext<Terms>): Promise<void> {
+  const confirmations = config.chains.get(account.chain)?.policy.confirmations;
+  if (confirmations === undefined) return;
+  try {
+    const lane = env.SEQUENCER.getByName(account.id);
+    const broadcaster = broadcasterOf(account);
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const slots = await lane.unconfirmed(LOOK_UP);
+      if (slots.length === 0) return;
+      const evidence = await broadcaster.lookUp(slots.flatMap(({ hashes }) => hashes), confirmations);
+      if (!evidence.ok) {
+        console.warn(JSON.stringify({ at: "consumers.confirmations", account: account.id, code: evidence.error.code, error: evidence.error.message }));
+        return;
+      }
+      const { finalized, open } = await lane.confirm(evidence.value);
+      if (finalized < slots.length || open === 0) return;
+    }
+  } catch (error) {
+    console.warn(JSON.stringify({ at: "consumers.confirmations", account: account.id, error: error instanceof Error ? error.message : "not an Error" }));
+  }
+}

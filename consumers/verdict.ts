@@ -1,0 +1,47 @@
+import { unreachable } from "../domain/result.ts";
+import { queueDelaySeconds, retryDelaySeconds } from "../domain/retry.ts";
+
+/** How the work on one queue message ended. */
+export type MessageEnd =
+  /** The body is not a message that this queue carries. */
+  | { readonly kind: "unreadable" }
+  /** A directive that no lane may take, now or later. */
+  | { readonly kind: "rejected" }
+  /** What it introduced is admitted; its lane is settled, or somebody else will come for it. */
+  | { readonly kind: "settled" }
+  /** A doorbell whose lane has work that is not yet due. */
+  | { readonly kind: "waiting"; readonly dueInMs: number }
+  /** The platform failed before anything was admitted, or while the lane was worked. */
+  | { readonly kind: "faulted" };
+
+export type Verdict =
+  | { readonly kind: "ack" }
+  | { readonly kind: "retry"; readonly delaySeconds: number }
+  /** Acknowledge it, and send a fresh doorbell: this one would soon be given up by the queue. */
+  | { readonly kind: "replace"; readonly delaySeconds: number }
+  | { readonly kind: "dead-letter"; readonly form: "as-it-came" | "rejection" };
+
+/** `max_retries` is 100: past this a fresh doorbell replaces the old. */
+const OLD_DOORBELL_ATTEMPTS = 90;
+
+/** The one decision from what became of a message to what the queue is told. */
+export function verdictOf(end: MessageEnd, message: { readonly attempts: number; readonly doorbell: boolean }, random: number): Verdict {
+  switch (end.kind) {
+    case "unreadable":
+      return { kind: "dead-letter", form: "as-it-came" };
+    case "rejected":
+      return { kind: "dead-letter", form: "rejection" };
+    case "settled":
+      return { kind: "ack" };
+    case "waiting":
+      return again(queueDelaySeconds(end.dueInMs), message);
+    case "faulted":
+      return again(retryDelaySeconds(message.attempts, random, 0, { baseSeconds: 2, capSeconds: 60 }), message);
+    default:
+      return unreachable(end);
+  }
+}
+
+function again(delaySeconds: number, message: { readonly attempts: number; readonly doorbell: boolean }): Verdict {
+  return { kind: message.doorbell && message.attempts > OLD_DOORBELL_ATTEMPTS ? "replace" : "retry", delaySeconds };
+}

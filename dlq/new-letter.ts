@@ -1,0 +1,92 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { NewLetter } from "../domain/dead-letter.ts";
+import { digestOf, encodePayload } from "../domain/directive.ts";
+import type { Failure } from "../domain/failure.ts";
+import type { LaneLetter } from "../domain/lane.ts";
+import type { ProducerRejection } from "../domain/message.ts";
+import { rawBody } from "./raw-body.ts";
+
+/** What a letter says of the message that brought it. Times in epoch milliseconds. */
+export interface Arrival {
+  readonly messageId: string;
+  readonly body: unknown;
+  /** When it was sent to the queue. */
+  readonly sentAtMs: number;
+  readonly nowMs: number;
+  readonly sourceQueue: string;
+}
+
+/** Longer ones name thousands of fields: the body beside it says the same. */
+const MAX_MESSAGE_LENGTH = 2000;
+
+/** The lane is the authority on its directive: nothing of the message but the queue is used. */
+export function laneLetter(facts: LaneLetter, { sourceQueue, nowMs }: Arrival): NewLetter {
+  return {
+    kind: "directive",
+    lane: facts.account,
+    directiveId: facts.id,
+    digest: facts.digest,
+    generation: facts.generation,
+    sourceQueue,
+    code: facts.failure.code,
+    message: clipped(facts.failure.message),
+    firstFailureCode: facts.firstFailure.code,
+    firstFailureAtMs: facts.firstFailure.atMs,
+    lastFailureAtMs: facts.failure.atMs,
+    attempts: facts.attempts,
+    directiveStatus: facts.status,
+    sequence: facts.sequence,
+    transactions: facts.transactions.map(({ hash, sequence, status }) => ({ hash, sequence, status })),
+    body: facts.payload,
+    bodyFormat: "json",
+    openedAtMs: nowMs,
+  };
+}
+
+/** No lane took the directive, so the rejection carries it. It was sent when the directive failed. */
+export function introductionLetter({ directive, code, message, attempts, sourceQueue }: ProducerRejection, { sentAtMs, nowMs }: Arrival): NewLetter {
+  return {
+    ...unsequenced({ code, message }),
+    kind: "introduction",
+    lane: directive.account.id,
+    directiveId: directive.id,
+    digest: digestOf(directive),
+    generation: 0,
+    sourceQueue,
+    firstFailureAtMs: Math.min(sentAtMs, nowMs),
+    lastFailureAtMs: Math.min(sentAtMs, nowMs),
+    attempts,
+    body: encodePayload(directive),
+    bodyFormat: "json",
+    openedAtMs: nowMs,
+  };
+}
+
+/** The whole message as it came. It failed at some time between its sending and now: the platform does not say when. */
+export function rawLetter(failure: Failure, attempts: number, { messageId, body, sentAtMs, nowMs, sourceQueue }: Arrival): NewLetter {
+  const { format, text } = rawBody(body);
+  return {
+    ...unsequenced(failure),
+    kind: "raw",
+    lane: null,
+    directiveId: messageId,
+    digest: bytesToHex(sha256(utf8ToBytes(text))),
+    generation: 0,
+    sourceQueue,
+    firstFailureAtMs: Math.min(sentAtMs, nowMs),
+    lastFailureAtMs: nowMs,
+    attempts,
+    body: text,
+    bodyFormat: format,
+    openedAtMs: nowMs,
+  };
+}
+
+function unsequenced({ code, message }: Failure) {
+  return { code, message: clipped(message), firstFailureCode: code, directiveStatus: null, sequence: null, transactions: [] };
+}
+
+function clipped(text: string): string {
+  return text.length <= MAX_MESSAGE_LENGTH ? text.toWellFormed() : `${text.slice(0, MAX_MESSAGE_LENGTH - 1).toWellFormed()}…`;
+}

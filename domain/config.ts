@@ -1,0 +1,102 @@
+import { parseAccount, type Account, type AccountId, type ChainId } from "./ids.ts";
+
+/** The name of a variable or secret of the Worker. Its value never stands in the configuration. */
+export interface EnvName {
+  readonly env: string;
+}
+
+export interface ChainInput {
+  /** JSON-RPC endpoint; the URL may hold a credential, so it is a secret. */
+  readonly rpcUrl: EnvName;
+  /** One for each account that Lockstep signs for: a hex private key, in the secret named `key`. */
+  readonly signers: readonly { readonly account: string; readonly key: EnvName }[];
+  readonly policy?: Partial<ChainPolicy>;
+}
+
+/** Durations in seconds unless the name says otherwise. */
+export interface ChainPolicy {
+  /** A transaction is final when its block has so many blocks on it, itself included. */
+  readonly confirmations: number;
+  /** How often the open slots of a lane are looked up: about one block time. */
+  readonly confirmEverySeconds: number;
+  /** An accepted or uncertain transaction that is not final is sent again after so long. */
+  readonly rebroadcastAfterSeconds: number;
+  /** Backpressure: so many open slots at the most. */
+  readonly maxUnconfirmed: number;
+  readonly maxFlights: number;
+  readonly leaseSeconds: number;
+  /** One JSON-RPC call may take so long. Less than a third of `leaseSeconds`. */
+  readonly rpcTimeoutSeconds: number;
+  /** The time budget of transient failures; time paused or broken does not count. */
+  readonly giveUpAfterSeconds: number;
+  /** So many credential failures in a row pause the lane. */
+  readonly breakerAfter: number;
+}
+
+export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
+  confirmations: 12,
+  confirmEverySeconds: 12,
+  rebroadcastAfterSeconds: 60,
+  maxUnconfirmed: 100,
+  maxFlights: 1,
+  leaseSeconds: 30,
+  rpcTimeoutSeconds: 8,
+  giveUpAfterSeconds: 24 * 3600,
+  breakerAfter: 5,
+};
+
+export interface ConfigInput {
+  /** By CAIP-2 chain id. */
+  readonly chains: Readonly<Record<string, ChainInput>>;
+}
+
+export interface Chain {
+  readonly id: ChainId;
+  readonly rpcUrl: EnvName;
+  readonly policy: ChainPolicy;
+}
+
+export interface Signer {
+  readonly account: Account;
+  readonly key: EnvName;
+}
+
+export interface Config {
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly signers: ReadonlyMap<AccountId, Signer>;
+}
+
+/** Checks the configuration when the Worker starts. Throws with the name of what is wrong: a wrong configuration is a bug. */
+export function defineConfig(input: ConfigInput): Config {
+  const chains = new Map<string, Chain>();
+  const signers = new Map<AccountId, Signer>();
+  for (const [id, chain] of Object.entries(input.chains)) {
+    if (!isChainId(id)) throw new Error(`lockstep.config.ts: chains.${id}: the key must be a CAIP-2 chain id such as eip155:1`);
+    const policy = { ...DEFAULT_CHAIN_POLICY, ...chain.policy };
+    for (const [name, value] of Object.entries(policy)) {
+      if (!Number.isFinite(value) || value <= 0) throw new Error(`lockstep.config.ts: chains.${id}.policy.${name} must be a positive number`);
+    }
+    if (policy.rpcTimeoutSeconds * 3 > policy.leaseSeconds) {
+      throw new Error(`lockstep.config.ts: chains.${id}.policy: rpcTimeoutSeconds must be at most a third of leaseSeconds`);
+    }
+    chains.set(id, { id, rpcUrl: chain.rpcUrl, policy });
+    for (const { account: text, key } of chain.signers) {
+      const account = parseAccount(text);
+      if (!account.ok) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} ${account.error}`);
+      if (account.value.chain !== id) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is on another chain`);
+      if (signers.has(account.value.id)) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is there twice`);
+      signers.set(account.value.id, { account: account.value, key });
+    }
+  }
+  return { chains, signers };
+}
+
+function isChainId(text: string): text is ChainId {
+  return /^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}$/.test(text);
+}
+
+/** Whether Lockstep can work an account at all. Asked before a lane exists. */
+export function workable(config: Config, account: Account): "yes" | "unsupported_chain" | "no_signer" {
+  if (!config.chains.has(account.chain)) return "unsupported_chain";
+  return config.signers.has(account.id) ? "yes" : "no_signer";
+}

@@ -1,0 +1,229 @@
+import type { Failure, TimedFailure } from "./failure.ts";
+import type { AccountId } from "./ids.ts";
+import type { Outcome } from "./outcome.ts";
+
+/**
+ * What a lane and those who call it say to one another: the wire protocol of the Sequencer. All of it survives
+ * structured clone. Delays are relative (`…Ms` from now), so that no two clocks need to agree.
+ */
+export interface SequencerProtocol {
+  /** Takes directives into the outbox, durably and idempotently. One answer for each, in order. */
+  admit(account: AccountId, admissions: readonly Admission[]): Promise<readonly AdmissionAnswer[]>;
+  /** Asks for the right to work the lane. */
+  take(account: AccountId, holder: string): Promise<TakeAnswer>;
+  /** Writes signed transactions down, before the first send. This binds sequences to directives. */
+  recordSigned(token: number, entries: readonly SignedEntry[]): Promise<RecordAnswer>;
+  /** Says what became of the flight, and asks for the next work under a renewed lease. */
+  settle(settlement: Settlement): Promise<SettleAnswer>;
+  /** The open slots whose transactions are to be looked up, lowest sequence first. */
+  unconfirmed(limit: number): Promise<readonly UnconfirmedSlot[]>;
+  /** Takes evidence, read from one node at one block. */
+  confirm(evidence: Evidence): Promise<ConfirmAnswer>;
+  /** What a letter tells of a directive: undefined when the lane owes none under this key. */
+  letter(key: LetterKey): Promise<LaneLetter | undefined>;
+  /** The ledger has these letters: the lane owes them no longer. */
+  letterRecorded(keys: readonly LetterKey[]): Promise<void>;
+  directive(id: string): Promise<DirectiveView | undefined>;
+  status(): Promise<LaneStatusView>;
+  pause(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
+  resume(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
+}
+
+export interface Admission {
+  readonly id: string;
+  readonly digest: string;
+  /** As `encodePayload` writes it. */
+  readonly payload: string;
+  readonly expiresAtMs: number | null;
+}
+
+export type AdmissionAnswer =
+  | { readonly kind: "admitted"; readonly status: DirectiveStatus }
+  | { readonly kind: "duplicate"; readonly status: DirectiveStatus }
+  | { readonly kind: "conflict"; readonly status: DirectiveStatus };
+
+/** `queued → recorded → broadcast → confirmed`, or `reverted`, `dead`, `review`, `replaced`. */
+export type DirectiveStatus = "queued" | "recorded" | "broadcast" | "confirmed" | "reverted" | "dead" | "review" | "replaced";
+
+/** A directive lent to one token, oldest admission first. */
+export interface LentDirective {
+  readonly id: string;
+  readonly payload: string;
+}
+
+/** Stored bytes of an exposed slot that are due to be sent again. */
+export interface StoredTransaction {
+  readonly sequence: number;
+  readonly hash: string;
+  readonly raw: string;
+}
+
+/** An exposed slot whose directive the node refuses for good: a no-op at a higher fee is to use the sequence up (R5). */
+export interface Burn {
+  readonly sequence: number;
+  /** The raw bytes that the no-op must outbid. */
+  readonly replaces: readonly string[];
+}
+
+export interface Work {
+  readonly kind: "work";
+  /** Fencing token: greater for each lease of the lane. */
+  readonly token: number;
+  /** The lease ends so long after the call began: no send may start later. */
+  readonly leaseMs: number;
+  /**
+   * Sequences granted, ascending: holes first, then new ones. Empty with directives lent means that the lane does
+   * not know the chain's sequence: settle with a `reading` to learn the range.
+   */
+  readonly range: readonly number[];
+  /** So many numbers at the head of `range` lie below an open slot: each must be recorded, with a no-op if no directive is left. */
+  readonly holes: number;
+  readonly directives: readonly LentDirective[];
+  readonly rebroadcast: readonly StoredTransaction[];
+  readonly burns: readonly Burn[];
+}
+
+export type TakeAnswer =
+  | Work
+  /** Another invocation works the lane and goes on until it is empty. */
+  | { readonly kind: "occupied"; readonly dueInMs: number }
+  /** Nothing to do until the alarm rings. */
+  | { readonly kind: "empty" }
+  /** Work is there, but not yet due. */
+  | { readonly kind: "waiting"; readonly dueInMs: number }
+  | { readonly kind: "paused"; readonly reason: string }
+  /** Too many unconfirmed: the lane rings when one is final. */
+  | { readonly kind: "full" }
+  | { readonly kind: "degraded"; readonly reason: string; readonly dueInMs: number };
+
+export interface SignedEntry {
+  readonly sequence: number;
+  /** Null for a no-op that fills a hole or burns a slot. */
+  readonly id: string | null;
+  readonly hash: string;
+  readonly raw: string;
+}
+
+export type RecordAnswer =
+  | { readonly kind: "recorded" }
+  /** The token is not of a live lease: nothing changed, nothing may be sent. */
+  | { readonly kind: "stale" }
+  /** An entry is not lent to, or not granted to, this token, or leaves a hole: nothing changed. */
+  | { readonly kind: "refused"; readonly reason: string };
+
+/** The account's next sequence in the latest block, as one node told it. */
+export interface ChainReading {
+  readonly sequence: number;
+}
+
+export interface Settlement {
+  readonly token: number;
+  readonly outcomes: readonly { readonly hash: string; readonly outcome: Outcome }[];
+  /** Directives that preflight refused: no transaction of them was recorded under this token. */
+  readonly refusals: readonly { readonly id: string; readonly failure: Failure }[];
+  /** The chain could not be worked with at all: the flight goes back, and the lane waits. */
+  readonly outage: Failure | null;
+  readonly reading: ChainReading | null;
+  /** False gives the lease back. */
+  readonly renew: boolean;
+}
+
+export type SettleAnswer =
+  | { readonly kind: "settled"; readonly next: TakeAnswer }
+  | { readonly kind: "stale" };
+
+export interface UnconfirmedSlot {
+  readonly sequence: number;
+  readonly hashes: readonly string[];
+}
+
+/** Everything read from one node at one block, no younger than the chain's final depth. */
+export interface Evidence {
+  readonly block: number;
+  /** The account's next sequence as of `block`. */
+  readonly sequence: number;
+  /** The hashes that were looked up: a slot whose log has others is skipped. */
+  readonly looked: readonly string[];
+  readonly receipts: readonly { readonly hash: string; readonly block: number; readonly success: boolean }[];
+}
+
+export interface ConfirmAnswer {
+  readonly finalized: number;
+  /** Slots that are still open. */
+  readonly open: number;
+}
+
+export interface LetterKey {
+  readonly id: string;
+  readonly digest: string;
+  readonly generation: number;
+}
+
+export interface LaneLetter extends LetterKey {
+  readonly account: AccountId;
+  readonly status: "dead" | "review" | "reverted";
+  readonly payload: string;
+  readonly failure: TimedFailure;
+  readonly firstFailure: TimedFailure;
+  readonly attempts: number;
+  readonly sequence: number | null;
+  /** Every hash ever signed for the directive, oldest first. */
+  readonly transactions: readonly TransactionView[];
+  readonly admittedAtMs: number;
+}
+
+/** `refused`: contained. `pending`: recorded, or sent with an unknown end. `included`: in a final block. */
+export interface TransactionView {
+  readonly hash: string;
+  readonly sequence: number;
+  readonly status: "recorded" | "refused" | "unsent" | "uncertain" | "accepted" | "included" | "reverted" | "superseded";
+}
+
+export interface DirectiveView {
+  readonly id: string;
+  readonly account: AccountId;
+  readonly digest: string;
+  readonly status: DirectiveStatus;
+  readonly sequence: number | null;
+  readonly transactions: readonly TransactionView[];
+  readonly attempts: number;
+  readonly failure: TimedFailure | null;
+  readonly payload: string;
+  readonly admittedAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+export type LaneStatus = "initializing" | "live" | "repairing" | "degraded" | "paused";
+
+/** `admitted = settled + dead + inFlight`, always. */
+export interface LaneCounts {
+  readonly admitted: number;
+  /** Confirmed or replaced. */
+  readonly settled: number;
+  /** Dead or reverted: each of them is, or is owed, a letter. */
+  readonly dead: number;
+  readonly inFlight: number;
+}
+
+export interface LaneStatusView {
+  readonly status: LaneStatus;
+  readonly reason: string | null;
+  /** The next number that was never given out. */
+  readonly nextSequence: number;
+  /** The chain's latest sequence as last read. */
+  readonly chainSequence: number | null;
+  /** `received`: highest recorded. `contiguous`: all below it are final. */
+  readonly checkpoint: { readonly received: number | null; readonly contiguous: number };
+  readonly leases: readonly { readonly token: number; readonly holder: string; readonly endsInMs: number }[];
+  readonly counts: LaneCounts;
+  readonly open: number;
+  readonly lettersOwed: number;
+  readonly outage: TimedFailure | null;
+  readonly events: readonly LaneEvent[];
+}
+
+export interface LaneEvent {
+  readonly atMs: number;
+  readonly kind: string;
+  readonly detail: string;
+}

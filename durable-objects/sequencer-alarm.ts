@@ -1,0 +1,74 @@
+import type { LetterKey } from "../domain/lane.ts";
+import { expireLeases, loansOf } from "./sequencer-lease.ts";
+import { holesOf, isExposed, openSlots, type LaneState, type Moment } from "./sequencer-state.ts";
+
+/** A doorbell is on its way already when work appears: the alarm rings only if nobody came. */
+const GRACE_MS = 3000;
+/** A letter is sent again when the ledger has not acknowledged it. */
+const LETTER_AGAIN_MS = 30_000;
+const MAX_LETTERS = 100;
+
+/** What an alarm has to send, in this order, after the next alarm is set (R6). */
+export interface Ring {
+  readonly doorbell: boolean;
+  readonly confirmation: boolean;
+  readonly letters: readonly LetterKey[];
+}
+
+/** When the lane has something to do that a consumer must come for; null when nothing. Epoch milliseconds. */
+function workDueMs(lane: LaneState, { nowMs, policy }: Moment): number | null {
+  const { header } = lane;
+  if (header.leases.length > 0) return Math.min(...header.leases.map(({ deadlineMs }) => deadlineMs));
+  if (header.paused !== null) return null;
+  const open = openSlots(lane);
+  const due: number[] = [];
+  if (header.next !== null && holesOf(lane).length > 0) due.push(nowMs);
+  for (const slot of open) if (slot.transactions.some(isExposed)) due.push(slot.resendAtMs);
+  const backlogMs = open.length < policy.maxUnconfirmed ? lane.backlogNextDueMs(nowMs, loansOf(lane)) : null;
+  if (backlogMs !== null) due.push(backlogMs);
+  if (due.length === 0) return null;
+  return Math.max(Math.min(...due), header.outage?.notBeforeMs ?? 0, header.degraded?.probeAtMs ?? 0);
+}
+
+/**
+ * Sets the lane's due times anew. Called after every event, in its transaction, so that nothing depends on a
+ * message still existing (R6). `prompt`: nobody else will ring for work that is due now.
+ */
+export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void {
+  const { header } = lane;
+  const workMs = workDueMs(lane, moment);
+  if (workMs === null) {
+    header.ringAtMs = null;
+  } else {
+    const ringMs = Math.max(moment.nowMs, workMs) + (prompt || header.leases.length > 0 ? 0 : GRACE_MS);
+    const standing = header.ringAtMs !== null && header.ringAtMs >= workMs ? header.ringAtMs : ringMs;
+    header.ringAtMs = Math.min(standing, ringMs);
+  }
+  const open = openSlots(lane).length > 0;
+  if (!open) header.confirmAtMs = null;
+  else header.confirmAtMs ??= moment.nowMs + moment.policy.confirmEverySeconds * 1000;
+}
+
+/** The one alarm's time: the earliest of all due times. */
+export function alarmDueMs(lane: LaneState): number | null {
+  const due = [lane.header.ringAtMs, lane.header.confirmAtMs, lane.lettersOwedNextMs()].filter((atMs) => atMs !== null);
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+/** The alarm rang: says what to send, and moves the due times of what is sent. */
+export function ring(lane: LaneState, moment: Moment): Ring {
+  const { header } = lane;
+  const { nowMs, policy } = moment;
+  expireLeases(lane, nowMs);
+  const doorbell = header.ringAtMs !== null && header.ringAtMs <= nowMs;
+  if (doorbell) header.ringAtMs = null;
+  const confirmation = header.confirmAtMs !== null && header.confirmAtMs <= nowMs;
+  if (confirmation) header.confirmAtMs = nowMs + policy.confirmEverySeconds * 1000;
+  const letters = lane.lettersOwedDue(nowMs, MAX_LETTERS).flatMap((id): LetterKey[] => {
+    lane.oweLetter(id, nowMs + LETTER_AGAIN_MS);
+    const record = lane.directive(id);
+    return record === undefined ? [] : [{ id, digest: record.digest, generation: record.generation }];
+  });
+  schedule(lane, moment, false);
+  return { doorbell: doorbell && header.paused === null, confirmation, letters };
+}

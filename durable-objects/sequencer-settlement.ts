@@ -1,0 +1,243 @@
+import { dispositionOf, isCredentialFailure, isPermanent, type Failure, type TimedFailure } from "../domain/failure.ts";
+import type { ChainReading, SettleAnswer, Settlement } from "../domain/lane.ts";
+import type { Outcome } from "../domain/outcome.ts";
+import { unreachable } from "../domain/result.ts";
+import { retryDelaySeconds } from "../domain/retry.ts";
+import { endLease, expireLeases, liveLease, oldestAdmission, slotsOf, take } from "./sequencer-lease.ts";
+import {
+  bareSlot,
+  die,
+  failed,
+  holesOf,
+  isContained,
+  isExposed,
+  viewsOf,
+  type DirectiveRecord,
+  type LaneState,
+  type Lease,
+  type Moment,
+  type Slot,
+  type Transaction,
+} from "./sequencer-state.ts";
+
+/** A chain that jumps farther than this is not believed: the RPC URL may be of another chain. */
+const MAX_ADOPTED = 10_000;
+const PROBE_SECONDS = 15;
+
+/**
+ * Takes what became of a flight. A stale token changes nothing (R2); a slot is released only here, and only when
+ * every transaction in it is contained (R1). What the settlement does not name becomes exposed.
+ */
+export function settle(lane: LaneState, settlement: Settlement, moment: Moment): SettleAnswer {
+  const { nowMs } = moment;
+  expireLeases(lane, nowMs);
+  const lease = liveLease(lane, settlement.token);
+  if (lease === undefined) return { kind: "stale" };
+  const outcomes = new Map(settlement.outcomes.map(({ hash, outcome }) => [hash, outcome]));
+  const blamed = blamedSlot(lane, lease, outcomes);
+  for (const sequence of slotsOf(lease)) {
+    const slot = lane.slots.get(sequence);
+    if (slot?.state === "open") settleSlot(lane, slot, lease, outcomes, blamed, moment);
+  }
+  settleRefusals(lane, lease, settlement.refusals, moment);
+  settleOutage(lane, lease, settlement, moment);
+  endLease(lane, lease, nowMs);
+  if (settlement.reading !== null) adopt(lane, settlement.reading, nowMs);
+  promoteHead(lane, nowMs);
+  return { kind: "settled", next: settlement.renew ? take(lane, lease.holder, moment) : { kind: "empty" } };
+}
+
+function settleSlot(
+  lane: LaneState,
+  slot: Slot,
+  lease: Lease,
+  outcomes: ReadonlyMap<string, Outcome>,
+  blamed: number | null,
+  moment: Moment,
+): void {
+  const { nowMs, policy } = moment;
+  const transactions = slot.transactions.map((sent): Transaction => {
+    const outcome = outcomes.get(sent.hash);
+    if (outcome === undefined) return sent;
+    if (sent.state === "recorded" && sent.token === lease.token) return { ...sent, state: settledState(outcome) };
+    // R1: an answer about exposed bytes proves nothing against them, it can only say that the node has them.
+    return isExposed(sent) && outcome.kind === "accepted" ? { ...sent, state: "accepted" } : sent;
+  });
+  const settled: Slot = { ...slot, transactions, resendAtMs: resendAtMs(transactions, lease, moment) };
+  const last = slot.transactions.map(({ hash }) => outcomes.get(hash)).findLast((outcome) => outcome !== undefined);
+  const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
+  if (last?.kind === "accepted") lane.header.breaker = 0;
+  const record = slot.id === null ? undefined : lane.directive(slot.id);
+  if (isContained(settled)) {
+    lane.deleteSlot(slot.sequence);
+    if (record !== undefined && failure !== null) {
+      release(lane, { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] }, failure, moment);
+    } else if (failure !== null) {
+      // A refused no-op has no directive whose delay could hold the next try back: the lane waits.
+      beginOutage(lane, failure, moment);
+    }
+    return;
+  }
+  // R5: exposed bytes that the node refuses for good will not land: a no-op uses the number up, and evidence decides.
+  const hopeless = last?.kind === "refused" && isPermanent(last.failure.code) && !slot.burning;
+  lane.putSlot(hopeless ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
+  if (record === undefined || failure === null || record.state !== "queued") return;
+  if (slot.sequence !== blamed && !hopeless) return;
+  lane.putDirective({ ...failed(record, failure), state: "review", attempts: record.attempts + 1, sequence: slot.sequence });
+  lane.oweLetter(record.id, nowMs);
+  if (isCredentialFailure(failure.code)) countCredentialFailure(lane, failure, nowMs, policy.breakerAfter);
+}
+
+function settledState(outcome: Outcome): Transaction["state"] {
+  switch (outcome.kind) {
+    case "accepted":
+      return "accepted";
+    case "refused":
+      return "refused";
+    case "unavailable":
+      return "unsent";
+    case "uncertain":
+      return "uncertain";
+    default:
+      return unreachable(outcome);
+  }
+}
+
+/** Bytes that the node is not known to have are sent again soon, the others when they ought to have been final. */
+function resendAtMs(transactions: readonly Transaction[], lease: Lease, { nowMs, policy, random }: Moment): number {
+  const accepted = transactions.some(({ state }) => state === "accepted");
+  const delaySeconds = accepted ? policy.rebroadcastAfterSeconds : retryDelaySeconds(2, random());
+  return nowMs + Math.max(1, Math.min(delaySeconds, policy.rebroadcastAfterSeconds)) * 1000 + (lease.token % 7) * 10;
+}
+
+/**
+ * An endpoint that answered 400, 401 or 403 in the node's place, after the request went out, says nothing of any
+ * transaction: one directive, the oldest of the flight, is put under review, the rest stays uncertain.
+ */
+function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string, Outcome>): number | null {
+  let blamed: Slot | null = null;
+  for (const sequence of slotsOf(lease)) {
+    const slot = lane.slots.get(sequence);
+    if (slot?.state !== "open" || slot.admission === null) continue;
+    const permanent = slot.transactions.some(({ hash }) => {
+      const outcome = outcomes.get(hash);
+      return outcome?.kind === "uncertain" && isPermanent(outcome.failure.code);
+    });
+    if (permanent && (blamed?.admission == null || slot.admission < blamed.admission)) blamed = slot;
+  }
+  return blamed?.sequence ?? null;
+}
+
+/** R8: a preflight refusal counts only if the directive owns no slot; a revert is final only for the oldest. */
+function settleRefusals(lane: LaneState, lease: Lease, refusals: Settlement["refusals"], moment: Moment): void {
+  const loans = new Map(lease.loans.map((loan) => [loan.id, loan]));
+  for (const { id, failure } of refusals) {
+    const loan = loans.get(id);
+    const record = lane.directive(id);
+    if (loan === undefined || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
+    release(lane, record, { ...failure, atMs: moment.nowMs }, moment, loan.head);
+  }
+}
+
+function ownsSlot(lane: LaneState, lease: Lease, id: string): boolean {
+  return lease.range.some((sequence) => lane.slots.get(sequence)?.id === id);
+}
+
+/** A contained failure: back to the backlog with a delay, or dead. */
+function release(lane: LaneState, before: DirectiveRecord, failure: TimedFailure, { nowMs, random }: Moment, head = true): void {
+  const record = { ...before, attempts: before.attempts + 1 };
+  const disposition = failure.code === "execution_reverted" && !head ? "retry" : dispositionOf(failure.code, "contained");
+  switch (disposition) {
+    case "dead-letter":
+      die(lane, record, failure);
+      return;
+    case "retry": {
+      const delayMs = retryDelaySeconds(record.attempts, random(), failure.retryAfterSeconds) * 1000;
+      const waiting = { ...failed(record, failure), notBeforeMs: nowMs + delayMs };
+      lane.putDirective(waiting);
+      lane.dequeue(waiting);
+      lane.enqueue(waiting);
+      return;
+    }
+    case "reconcile":
+      throw new Error("a contained failure is never reconciled");
+    default:
+      unreachable(disposition);
+  }
+}
+
+function settleOutage(lane: LaneState, lease: Lease, { outage, reading, outcomes }: Settlement, moment: Moment): void {
+  const { header } = lane;
+  if (outage === null) {
+    if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted")) header.outage = null;
+    return;
+  }
+  beginOutage(lane, { ...outage, atMs: moment.nowMs }, moment);
+  if (!isPermanent(outage.code)) return;
+  const oldest = lease.loans.flatMap(({ id }) => lane.directive(id) ?? []).find((record) => record.state === "queued" && !ownsSlot(lane, lease, record.id));
+  if (oldest !== undefined) die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
+  if (isCredentialFailure(outage.code)) countCredentialFailure(lane, outage, moment.nowMs, moment.policy.breakerAfter);
+}
+
+/** The lane waits as a whole: attempts and `notBefore` live here, so that no doorbell shortens the delay. */
+function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, random }: Moment): void {
+  const attempts = (lane.header.outage?.attempts ?? 0) + 1;
+  const delaySeconds = retryDelaySeconds(attempts, random(), failure.retryAfterSeconds, { baseSeconds: 1, capSeconds: 60 });
+  lane.header.outage = { attempts, notBeforeMs: nowMs + delaySeconds * 1000, failure };
+}
+
+/** The breaker: a broken credential costs `breakerAfter` letters, not the whole backlog. */
+function countCredentialFailure(lane: LaneState, failure: Failure, nowMs: number, breakerAfter: number): void {
+  const { header } = lane;
+  header.breaker += 1;
+  if (header.breaker < breakerAfter || header.paused !== null) return;
+  const reason = `${header.breaker} credential failures in a row, the last one ${failure.code}`;
+  header.paused = { reason, actor: "breaker", sinceMs: nowMs };
+  lane.addEvent({ atMs: nowMs, kind: "paused", detail: `breaker: ${reason}` });
+}
+
+/** R11: a chain that is ahead is adopted by `skipped` slots, which reopen if it falls back before they are final. */
+function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void {
+  const { header } = lane;
+  header.chainSequence = sequence;
+  if (header.next === null) {
+    header.next = sequence;
+    header.floor = sequence;
+    lane.addEvent({ atMs: nowMs, kind: "initialized", detail: `the chain's next sequence is ${sequence}` });
+    return;
+  }
+  const behind = sequence < header.floor;
+  const jumped = sequence - header.next > MAX_ADOPTED;
+  if (behind || jumped) {
+    const reason = behind
+      ? `the chain's sequence ${sequence} is below ${header.floor}, which was final: it was reset, or the RPC URL is of another chain`
+      : `the chain's sequence ${sequence} is more than ${MAX_ADOPTED} ahead of ${header.next}`;
+    if (header.degraded === null) lane.addEvent({ atMs: nowMs, kind: "degraded", detail: reason });
+    header.degraded = { reason, probeAtMs: nowMs + PROBE_SECONDS * 1000 };
+    return;
+  }
+  if (header.degraded !== null) lane.addEvent({ atMs: nowMs, kind: "recovered", detail: `the chain's sequence is ${sequence}` });
+  header.degraded = null;
+  for (const slot of lane.slots.values()) {
+    if (slot.state === "skipped" && slot.sequence >= sequence) lane.deleteSlot(slot.sequence);
+  }
+  const foreign = holesOf(lane).filter((hole) => hole < sequence);
+  for (; header.next < sequence; header.next += 1) foreign.push(header.next);
+  for (const skipped of foreign) {
+    lane.putSlot(bareSlot(skipped, "skipped"));
+  }
+  if (foreign.length > 0) lane.addEvent({ atMs: nowMs, kind: "adopted", detail: `${foreign.length} foreign sequences below ${sequence}` });
+}
+
+/**
+ * A directive whose simulated revert could not be believed, since earlier ones were under way, is due as soon as
+ * it is the oldest: then the answer counts.
+ */
+export function promoteHead(lane: LaneState, nowMs: number): void {
+  const head = lane.backlogOldest();
+  if (head?.failure?.code !== "execution_reverted" || head.notBeforeMs <= nowMs || head.admission !== oldestAdmission(lane)) return;
+  const due = { ...head, notBeforeMs: nowMs };
+  lane.putDirective(due);
+  lane.dequeue(head);
+  lane.enqueue(due);
+}

@@ -1,0 +1,277 @@
+import type { ChainPolicy } from "../domain/config.ts";
+import type { TimedFailure } from "../domain/failure.ts";
+import type { AccountId } from "../domain/ids.ts";
+import type { DirectiveStatus, LaneCounts, LaneEvent, TransactionView } from "../domain/lane.ts";
+
+/**
+ * What a lane knows: three things that commit together. The outbox (directives), the sequence (slots), and the
+ * transaction log (the transactions of the slots, and of each directive's past slots).
+ *
+ * The machine is the functions over `LaneState` in `sequencer-admission`, `sequencer-lease`, `sequencer-settlement`,
+ * `sequencer-evidence` and `sequencer-alarm`. They know no clock, no network and no storage: time and chance come in
+ * with `Moment`, rows go in and out through `LaneState`. The Durable Object loads, calls one of them and writes, in
+ * one synchronous transaction. Comments name the rules of the protocol (R1 … R11) where they are kept.
+ */
+export interface LaneState {
+  readonly header: LaneHeader;
+  /** By sequence: the numbers in [floor, next) that are taken. A number in that range without an entry is a hole. */
+  readonly slots: ReadonlyMap<number, Slot>;
+  putSlot(slot: Slot): void;
+  deleteSlot(sequence: number): void;
+
+  directive(id: string): DirectiveRecord | undefined;
+  putDirective(record: DirectiveRecord): void;
+
+  /** The backlog: directives that are neither in an open slot nor terminal. */
+  enqueue(record: DirectiveRecord): void;
+  dequeue(record: DirectiveRecord): void;
+  /** Due ones, oldest admission first, without those that are in `except`. */
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[];
+  backlogOldest(): DirectiveRecord | undefined;
+  /** When the first of the backlog that is not in `except` is due: `nowMs` when it is already, null when there is none. */
+  backlogNextDueMs(nowMs: number, except: ReadonlySet<string>): number | null;
+
+  /** R7: letters that the ledger has not acknowledged. */
+  oweLetter(id: string, dueMs: number): void;
+  letterPaid(id: string): boolean;
+  lettersOwedDue(nowMs: number, limit: number): readonly string[];
+  lettersOwedNextMs(): number | null;
+  lettersOwedCount(): number;
+
+  addEvent(event: LaneEvent): void;
+}
+
+/** The moment of an event, and what holds for the lane's chain. */
+export interface Moment {
+  readonly nowMs: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly policy: ChainPolicy;
+}
+
+export interface LaneHeader {
+  account: AccountId | null;
+  /** The next number never given out, or null while the chain was never read. */
+  next: number | null;
+  /** All below are final. Never falls. */
+  floor: number;
+  highestRecorded: number | null;
+  /** The last fencing token given. */
+  token: number;
+  leases: Lease[];
+  chainSequence: number | null;
+  nextAdmission: number;
+  counts: { admitted: number; settled: number; dead: number };
+  outage: Outage | null;
+  degraded: { reason: string; probeAtMs: number } | null;
+  /** Credential failures in a row. */
+  breaker: number;
+  paused: { reason: string; actor: string; sinceMs: number } | null;
+  /** Closed pauses, summed: the time budget of a directive does not run in them. */
+  pausedMs: number;
+  /** When the alarm sends a doorbell, calls for confirmations; null when nothing is to be done. */
+  ringAtMs: number | null;
+  confirmAtMs: number | null;
+}
+
+export interface Lease {
+  readonly token: number;
+  readonly holder: string;
+  readonly deadlineMs: number;
+  readonly range: readonly number[];
+  readonly loans: readonly Loan[];
+  /** Sequences of open slots handed out to be sent again, or to be burnt. */
+  readonly rebroadcast: readonly number[];
+  readonly burns: readonly number[];
+}
+
+/** R2: a directive is lent to one token. */
+export interface Loan {
+  readonly id: string;
+  /** R8: every directive admitted earlier was terminal when the lease took it. */
+  readonly head: boolean;
+}
+
+export interface Outage {
+  readonly attempts: number;
+  readonly notBeforeMs: number;
+  readonly failure: TimedFailure;
+}
+
+/** One number of the sequence. `open`: not final. `own`, `other`: final (R4). `skipped`: the chain was ahead, not yet final (R11). */
+export interface Slot {
+  readonly sequence: number;
+  readonly state: "open" | "own" | "other" | "skipped";
+  /** Its directive; null for a no-op, for a foreign or a skipped number. */
+  readonly id: string | null;
+  /** The directive's admission number, for R8. */
+  readonly admission: number | null;
+  readonly transactions: readonly Transaction[];
+  /** When an exposed slot is to be sent, or burnt, again. */
+  readonly resendAtMs: number;
+  /** R5: the node refuses the exposed bytes for good, so a no-op is to use the number up. */
+  readonly burning: boolean;
+}
+
+export interface Transaction {
+  readonly hash: string;
+  readonly raw: string;
+  /** The token under which it was recorded. */
+  readonly token: number;
+  /** It only uses the number up. */
+  readonly noop: boolean;
+  /**
+   * `recorded`: under a live token, not settled. `refused`, `unsent`: contained. `accepted`, `uncertain`: exposed,
+   * forever.
+   */
+  readonly state: "recorded" | "refused" | "unsent" | "accepted" | "uncertain";
+}
+
+export interface DirectiveRecord {
+  readonly id: string;
+  readonly digest: string;
+  readonly payload: string;
+  readonly admission: number;
+  /** What is stored. `recorded` and `broadcast` are derived from the open slot: see `statusOf`. */
+  readonly state: "queued" | "confirmed" | "reverted" | "dead" | "review" | "replaced";
+  readonly attempts: number;
+  readonly notBeforeMs: number;
+  readonly expiresAtMs: number | null;
+  /** `header.pausedMs` at admission, so that later pauses can be told apart. */
+  readonly pausedMsBefore: number;
+  /** Grows with each readmission: part of a letter's key. */
+  readonly generation: number;
+  /** The open slot, or the last one. */
+  readonly sequence: number | null;
+  /** Transactions of slots that are closed. */
+  readonly log: readonly TransactionView[];
+  readonly firstFailure: TimedFailure | null;
+  readonly failure: TimedFailure | null;
+  readonly admittedAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+export function newHeader(): LaneHeader {
+  return {
+    account: null,
+    next: null,
+    floor: 0,
+    highestRecorded: null,
+    token: 0,
+    leases: [],
+    chainSequence: null,
+    nextAdmission: 0,
+    counts: { admitted: 0, settled: 0, dead: 0 },
+    outage: null,
+    degraded: null,
+    breaker: 0,
+    paused: null,
+    pausedMs: 0,
+    ringAtMs: null,
+    confirmAtMs: null,
+  };
+}
+
+export function isExposed(transaction: Transaction): boolean {
+  return transaction.state === "accepted" || transaction.state === "uncertain";
+}
+
+/** R1: every send of every transaction was definitely refused, or none began. */
+export function isContained(slot: Slot): boolean {
+  return slot.transactions.every(({ state }) => state === "refused" || state === "unsent");
+}
+
+export function isFinal(slot: Slot): boolean {
+  return slot.state === "own" || slot.state === "other";
+}
+
+export function openSlots(lane: LaneState): readonly Slot[] {
+  return [...lane.slots.values()].filter((slot) => slot.state === "open");
+}
+
+/** The open slot of a directive, if it has one. */
+export function slotOf(lane: LaneState, record: DirectiveRecord): Slot | undefined {
+  if (record.state !== "queued" && record.state !== "review") return undefined;
+  for (const slot of lane.slots.values()) if (slot.state === "open" && slot.id === record.id) return slot;
+  return undefined;
+}
+
+export function statusOf(lane: LaneState, record: DirectiveRecord): DirectiveStatus {
+  if (record.state !== "queued") return record.state;
+  const slot = slotOf(lane, record);
+  if (slot === undefined) return "queued";
+  return slot.transactions.some(isExposed) ? "broadcast" : "recorded";
+}
+
+/** G3: what was admitted and is neither settled nor dead is in flight. Nothing else is counted, so nothing can drift. */
+export function countsOf({ counts }: LaneHeader): LaneCounts {
+  return { ...counts, inFlight: counts.admitted - counts.settled - counts.dead };
+}
+
+/** A number that no transaction of ours has: foreign, or not ours to use any more. */
+export function bareSlot(sequence: number, state: "skipped" | "other"): Slot {
+  return { sequence, state, id: null, admission: null, transactions: [], resendAtMs: 0, burning: false };
+}
+
+/** R5: a slot to be burnt whose no-op is not out yet. */
+export function wantsBurn(slot: Slot): boolean {
+  return slot.burning && !slot.transactions.some((transaction) => transaction.noop && isExposed(transaction));
+}
+
+/** Numbers that were given out, are not taken, and belong to no live lease: ascending. */
+export function holesOf(lane: LaneState): readonly number[] {
+  const { floor, next, leases } = lane.header;
+  const granted = new Set(leases.flatMap(({ range }) => range));
+  const holes: number[] = [];
+  for (let sequence = floor; sequence < (next ?? 0); sequence += 1) {
+    if (!lane.slots.has(sequence) && !granted.has(sequence)) holes.push(sequence);
+  }
+  return holes;
+}
+
+/** R11: `next` goes back, but only over a released tail. */
+export function retreat(lane: LaneState): void {
+  const { header } = lane;
+  if (header.next === null) return;
+  const granted = new Set(header.leases.flatMap(({ range }) => range));
+  while (header.next > header.floor && !lane.slots.has(header.next - 1) && !granted.has(header.next - 1)) header.next -= 1;
+}
+
+/** Moves the checkpoint over final slots, which then live on in their directives alone. */
+export function advanceFloor(lane: LaneState): void {
+  const { header } = lane;
+  for (let slot = lane.slots.get(header.floor); slot !== undefined && isFinal(slot); slot = lane.slots.get(header.floor)) {
+    lane.deleteSlot(header.floor);
+    header.floor += 1;
+  }
+  if (header.next !== null && header.next < header.floor) header.next = header.floor;
+}
+
+/** Unpaused milliseconds since admission: the directive's used time budget. */
+export function workedMs(header: LaneHeader, record: DirectiveRecord, nowMs: number): number {
+  const running = header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.admittedAtMs));
+  return nowMs - record.admittedAtMs - (header.pausedMs - record.pausedMsBefore) - running;
+}
+
+/** Every transaction ever signed for a directive, oldest first. */
+export function transactionsOf(lane: LaneState, record: DirectiveRecord): readonly TransactionView[] {
+  const slot = slotOf(lane, record);
+  return slot === undefined ? record.log : [...record.log, ...viewsOf(slot)];
+}
+
+export function viewsOf(slot: Slot): readonly TransactionView[] {
+  return slot.transactions.map(({ hash, state }) => ({ hash, sequence: slot.sequence, status: state }));
+}
+
+/** Writes the end of a directive that is dead: it owes a letter until the ledger has it (R7). */
+export function die(lane: LaneState, record: DirectiveRecord, failure: TimedFailure): void {
+  lane.dequeue(record);
+  lane.putDirective({ ...failed(record, failure), state: "dead" });
+  lane.header.counts.dead += 1;
+  lane.oweLetter(record.id, failure.atMs);
+}
+
+/** The record after one more failed attempt. */
+export function failed(record: DirectiveRecord, failure: TimedFailure): DirectiveRecord {
+  return { ...record, failure, firstFailure: record.firstFailure ?? failure, updatedAtMs: failure.atMs };
+}

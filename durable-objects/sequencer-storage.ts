@@ -1,0 +1,321 @@
+import { z } from "zod";
+import { isFailureCode } from "../domain/failure.ts";
+import { parseAccount, type AccountId } from "../domain/ids.ts";
+import type { LaneEvent } from "../domain/lane.ts";
+import { newHeader, type DirectiveRecord, type LaneHeader, type LaneState, type Slot } from "./sequencer-state.ts";
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS lane (one INTEGER PRIMARY KEY CHECK (one = 1), header TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS directives (
+    id TEXT PRIMARY KEY, admission INTEGER NOT NULL, state TEXT NOT NULL, payload TEXT NOT NULL, facts TEXT NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS backlog (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, due_ms INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS flights (flight INTEGER PRIMARY KEY, slots TEXT NOT NULL, closed INTEGER NOT NULL);
+  CREATE INDEX IF NOT EXISTS flights_open ON flights (flight) WHERE closed = 0;
+  CREATE TABLE IF NOT EXISTS letters_owed (id TEXT PRIMARY KEY, due_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
+`;
+const KEPT_EVENTS = 1000;
+
+/**
+ * The lane in its SQLite database. Rows are few on purpose, since each costs: one for a directive's admission and
+ * one for its end, one in the backlog and out, and the slots of a flight together in one row.
+ * The header and the open slots are kept in memory; `flush` writes what changed. After an error the instance must
+ * be thrown away, for then memory and database may differ.
+ */
+export class LaneStorage implements LaneState {
+  readonly header: LaneHeader;
+  readonly #sql: SqlStorage;
+  readonly #slots = new Map<number, Slot>();
+  /** The flight whose row holds a sequence. */
+  readonly #flightOf = new Map<number, number>();
+  readonly #members = new Map<number, Set<number>>();
+  /** Slots that left the lane, but stay in their flight's row: the transaction log. */
+  readonly #closed = new Map<number, Slot>();
+  readonly #dirty = new Set<number>();
+  #flight: number;
+  #flightOpen = false;
+  #savedHeader: string;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+    const [row] = sql.exec("SELECT header FROM lane").toArray();
+    this.#savedHeader = row === undefined ? "" : text(row["header"]);
+    this.header = row === undefined ? newHeader() : readHeader(this.#savedHeader);
+    const [last] = sql.exec("SELECT max(flight) AS flight FROM flights").toArray();
+    this.#flight = Number(last?.["flight"] ?? 0);
+    for (const flight of sql.exec("SELECT flight, slots FROM flights WHERE closed = 0 ORDER BY flight")) {
+      this.#loadFlight(Number(flight["flight"]), text(flight["slots"]));
+    }
+  }
+
+  #loadFlight(flight: number, json: string): void {
+    const members = new Set<number>();
+    this.#members.set(flight, members);
+    for (const slot of flightSchema.parse(JSON.parse(json))) {
+      members.add(slot.sequence);
+      this.#flightOf.set(slot.sequence, flight);
+      if (slot.sequence >= this.header.floor) this.#slots.set(slot.sequence, slot);
+      else this.#closed.set(slot.sequence, slot);
+    }
+  }
+
+  get slots(): ReadonlyMap<number, Slot> {
+    return this.#slots;
+  }
+
+  putSlot(slot: Slot): void {
+    if (!this.#slots.has(slot.sequence)) {
+      // New slots of one event share a row: they live and end together.
+      if (!this.#flightOpen) {
+        this.#flight += 1;
+        this.#flightOpen = true;
+        this.#members.set(this.#flight, new Set());
+      }
+      this.#flightOf.set(slot.sequence, this.#flight);
+      this.#members.get(this.#flight)?.add(slot.sequence);
+    }
+    this.#slots.set(slot.sequence, slot);
+    this.#touch(slot.sequence);
+  }
+
+  deleteSlot(sequence: number): void {
+    const slot = this.#slots.get(sequence);
+    if (slot === undefined) return;
+    this.#touch(sequence);
+    this.#slots.delete(sequence);
+    if (slot.state === "own" || slot.state === "other") {
+      this.#closed.set(sequence, slot);
+      return;
+    }
+    // A released number may be given out again, then in another flight. Its transactions are in the directive's log.
+    const flight = this.#flightOf.get(sequence);
+    this.#flightOf.delete(sequence);
+    if (flight !== undefined) this.#members.get(flight)?.delete(sequence);
+  }
+
+  #touch(sequence: number): void {
+    const flight = this.#flightOf.get(sequence);
+    if (flight !== undefined) this.#dirty.add(flight);
+  }
+
+  directive(id: string): DirectiveRecord | undefined {
+    const [row] = this.#sql.exec("SELECT id, admission, state, payload, facts FROM directives WHERE id = ?", id).toArray();
+    return row === undefined ? undefined : readDirective(row);
+  }
+
+  putDirective({ id, admission, state, payload, ...facts }: DirectiveRecord): void {
+    this.#sql.exec(
+      `INSERT INTO directives (id, admission, state, payload, facts) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET state = excluded.state, facts = excluded.facts`,
+      id,
+      admission,
+      state,
+      payload,
+      JSON.stringify(facts),
+    );
+  }
+
+  enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
+    this.#sql.exec("INSERT INTO backlog (admission, id, due_ms) VALUES (?, ?, ?)", admission, id, notBeforeMs);
+  }
+
+  dequeue({ admission }: DirectiveRecord): void {
+    this.#sql.exec("DELETE FROM backlog WHERE admission = ?", admission);
+  }
+
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
+    const rows = this.#sql.exec(
+      `SELECT d.id, d.admission, d.state, d.payload, d.facts FROM backlog b JOIN directives d ON d.id = b.id
+       WHERE b.due_ms <= ? ORDER BY b.admission LIMIT ?`,
+      nowMs,
+      limit + except.size,
+    );
+    const due: DirectiveRecord[] = [];
+    for (const row of rows) {
+      if (due.length === limit) break;
+      if (!except.has(text(row["id"]))) due.push(readDirective(row));
+    }
+    return due;
+  }
+
+  backlogOldest(): DirectiveRecord | undefined {
+    const [row] = this.#sql.exec("SELECT id FROM backlog ORDER BY admission LIMIT 1").toArray();
+    return row === undefined ? undefined : this.directive(text(row["id"]));
+  }
+
+  backlogNextDueMs(nowMs: number, except: ReadonlySet<string>): number | null {
+    // Something is due now, as a rule: then the first rows tell, however long the backlog is.
+    for (const row of this.#sql.exec("SELECT id FROM backlog WHERE due_ms <= ? ORDER BY admission LIMIT ?", nowMs, except.size + 1)) {
+      if (!except.has(text(row["id"]))) return nowMs;
+    }
+    const [next] = this.#sql.exec("SELECT min(due_ms) AS due_ms FROM backlog WHERE due_ms > ?", nowMs).toArray();
+    return next === undefined || next["due_ms"] === null ? null : Number(next["due_ms"]);
+  }
+
+  oweLetter(id: string, dueMs: number): void {
+    this.#sql.exec("INSERT INTO letters_owed (id, due_ms) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET due_ms = excluded.due_ms", id, dueMs);
+  }
+
+  letterPaid(id: string): boolean {
+    return this.#sql.exec("DELETE FROM letters_owed WHERE id = ? RETURNING id", id).toArray().length > 0;
+  }
+
+  lettersOwedDue(nowMs: number, limit: number): readonly string[] {
+    return this.#sql.exec("SELECT id FROM letters_owed WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", nowMs, limit).toArray().map((row) => text(row["id"]));
+  }
+
+  lettersOwedNextMs(): number | null {
+    const [row] = this.#sql.exec("SELECT min(due_ms) AS due_ms FROM letters_owed").toArray();
+    return row === undefined || row["due_ms"] === null ? null : Number(row["due_ms"]);
+  }
+
+  lettersOwedCount(): number {
+    return Number(this.#sql.exec("SELECT count(*) AS owed FROM letters_owed").one()["owed"]);
+  }
+
+  letterOwed(id: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM letters_owed WHERE id = ?", id).toArray().length > 0;
+  }
+
+  addEvent({ atMs, kind, detail }: LaneEvent): void {
+    const { event } = this.#sql.exec("INSERT INTO events (at_ms, kind, detail) VALUES (?, ?, ?) RETURNING event", atMs, kind, detail).one();
+    this.#sql.exec("DELETE FROM events WHERE event <= ?", Number(event) - KEPT_EVENTS);
+  }
+
+  /** Newest first. */
+  events(limit: number): readonly LaneEvent[] {
+    return this.#sql
+      .exec("SELECT at_ms, kind, detail FROM events ORDER BY event DESC LIMIT ?", limit)
+      .toArray()
+      .map((row) => ({ atMs: Number(row["at_ms"]), kind: text(row["kind"]), detail: text(row["detail"]) }));
+  }
+
+  /** Writes the header and the flights that changed. The last call of a transaction. */
+  flush(): void {
+    for (const flight of this.#dirty) this.#saveFlight(flight);
+    this.#dirty.clear();
+    this.#flightOpen = false;
+    const json = JSON.stringify(this.header);
+    if (json === this.#savedHeader) return;
+    this.#sql.exec("INSERT INTO lane (one, header) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET header = excluded.header", json);
+    this.#savedHeader = json;
+  }
+
+  #saveFlight(flight: number): void {
+    const members = [...(this.#members.get(flight) ?? [])];
+    if (members.length === 0) {
+      this.#sql.exec("DELETE FROM flights WHERE flight = ?", flight);
+      this.#members.delete(flight);
+      return;
+    }
+    const closed = members.every((sequence) => !this.#slots.has(sequence));
+    const slots = members.flatMap((sequence) => this.#slots.get(sequence) ?? this.#closed.get(sequence) ?? []);
+    this.#sql.exec(
+      "INSERT INTO flights (flight, slots, closed) VALUES (?, ?, ?) ON CONFLICT (flight) DO UPDATE SET slots = excluded.slots, closed = excluded.closed",
+      flight,
+      JSON.stringify(slots),
+      closed ? 1 : 0,
+    );
+    if (!closed) return;
+    this.#members.delete(flight);
+    for (const sequence of members) {
+      this.#flightOf.delete(sequence);
+      this.#closed.delete(sequence);
+    }
+  }
+}
+
+function text(value: SqlStorageValue | undefined): string {
+  if (typeof value === "string") return value;
+  throw new Error("the lane's database holds a value of another type");
+}
+
+const accountSchema = z.string().transform((spelling): AccountId => {
+  const parsed = parseAccount(spelling);
+  if (!parsed.ok) throw new Error(`the lane's database holds an account that ${parsed.error}`);
+  return parsed.value.id;
+});
+const failureSchema = z.object({
+  code: z.string().refine(isFailureCode),
+  message: z.string(),
+  retryAfterSeconds: z.number().exactOptional(),
+  atMs: z.number(),
+});
+const flightSchema = z.array(
+  z.object({
+    sequence: z.number(),
+    state: z.enum(["open", "own", "other", "skipped"]),
+    id: z.string().nullable(),
+    admission: z.number().nullable(),
+    transactions: z.array(
+      z.object({ hash: z.string(), raw: z.string(), token: z.number(), noop: z.boolean(), state: z.enum(["recorded", "refused", "unsent", "accepted", "uncertain"]) }),
+    ),
+    resendAtMs: z.number(),
+    burning: z.boolean(),
+  }),
+);
+const headerSchema = z.object({
+  account: accountSchema.nullable(),
+  next: z.number().nullable(),
+  floor: z.number(),
+  highestRecorded: z.number().nullable(),
+  token: z.number(),
+  leases: z.array(
+    z.object({
+      token: z.number(),
+      holder: z.string(),
+      deadlineMs: z.number(),
+      range: z.array(z.number()),
+      loans: z.array(z.object({ id: z.string(), head: z.boolean() })),
+      rebroadcast: z.array(z.number()),
+      burns: z.array(z.number()),
+    }),
+  ),
+  chainSequence: z.number().nullable(),
+  nextAdmission: z.number(),
+  counts: z.object({ admitted: z.number(), settled: z.number(), dead: z.number() }),
+  outage: z.object({ attempts: z.number(), notBeforeMs: z.number(), failure: failureSchema }).nullable(),
+  degraded: z.object({ reason: z.string(), probeAtMs: z.number() }).nullable(),
+  breaker: z.number(),
+  paused: z.object({ reason: z.string(), actor: z.string(), sinceMs: z.number() }).nullable(),
+  pausedMs: z.number(),
+  ringAtMs: z.number().nullable(),
+  confirmAtMs: z.number().nullable(),
+});
+const directiveSchema = z.object({
+  id: z.string(),
+  admission: z.number(),
+  state: z.enum(["queued", "confirmed", "reverted", "dead", "review", "replaced"]),
+  payload: z.string(),
+});
+const factsSchema = z.object({
+  digest: z.string(),
+  attempts: z.number(),
+  notBeforeMs: z.number(),
+  expiresAtMs: z.number().nullable(),
+  pausedMsBefore: z.number(),
+  generation: z.number(),
+  sequence: z.number().nullable(),
+  log: z.array(
+    z.object({
+      hash: z.string(),
+      sequence: z.number(),
+      status: z.enum(["recorded", "refused", "unsent", "uncertain", "accepted", "included", "reverted", "superseded"]),
+    }),
+  ),
+  firstFailure: failureSchema.nullable(),
+  failure: failureSchema.nullable(),
+  admittedAtMs: z.number(),
+  updatedAtMs: z.number(),
+});
+
+function readHeader(json: string): LaneHeader {
+  return headerSchema.parse(JSON.parse(json));
+}
+
+function readDirective(row: Record<string, SqlStorageValue>): DirectiveRecord {
+  const { facts, ...columns } = row;
+  return { ...directiveSchema.parse(columns), ...factsSchema.parse(JSON.parse(text(facts))) };
+}

@@ -1,0 +1,162 @@
+// In:  admissions (HTTP, the consumer), work and settlements (the consumer), evidence (confirmations), receipts of letters (the ledger).
+// Out: doorbells, calls for confirmations and owed letters, all from the one alarm.
+// On failure: a transaction that throws is rolled back and the memory thrown away; what is due stays due, the alarm rings again.
+import { DurableObject } from "cloudflare:workers";
+import type { ChainPolicy } from "../domain/config.ts";
+import { parseAccount, type AccountId } from "../domain/ids.ts";
+import type {
+  Admission,
+  AdmissionAnswer,
+  ConfirmAnswer,
+  DirectiveView,
+  Evidence,
+  LaneLetter,
+  LaneStatusView,
+  LetterKey,
+  RecordAnswer,
+  SettleAnswer,
+  Settlement,
+  SignedEntry,
+  TakeAnswer,
+  UnconfirmedSlot,
+} from "../domain/lane.ts";
+import { encodeMessage, type Body } from "../domain/message.ts";
+import config from "../lockstep.config.ts";
+import { admit } from "./sequencer-admission.ts";
+import { alarmDueMs, ring, schedule } from "./sequencer-alarm.ts";
+import { confirm, unconfirmed } from "./sequencer-evidence.ts";
+import { recordSigned, take } from "./sequencer-lease.ts";
+import { settle } from "./sequencer-settlement.ts";
+import type { Moment } from "./sequencer-state.ts";
+import { LaneStorage } from "./sequencer-storage.ts";
+import { directiveView, letterOf, pauseLane, resumeLane, statusView } from "./sequencer-view.ts";
+
+interface SequencerEnv {
+  readonly DIRECTIVES: Pick<Queue<Body>, "send">;
+  readonly CONFIRMATIONS: Pick<Queue<Body>, "send">;
+  readonly DIRECTIVES_DLQ: Pick<Queue<Body>, "sendBatch">;
+}
+
+/**
+ * One account's lane: outbox, sequence and transaction log in one database, so that they commit together.
+ * Its public methods are the wire protocol (`SequencerProtocol`). No network inside; each method is one synchronous
+ * transaction of the machine in `sequencer-state`.
+ */
+export class Sequencer extends DurableObject<SequencerEnv> {
+  #lane: LaneStorage | null = null;
+  #alarmAtMs: number | null = null;
+
+  admit(account: AccountId, admissions: readonly Admission[]): readonly AdmissionAnswer[] {
+    return this.#transact((lane, moment) => admit(lane, account, admissions, moment), account);
+  }
+
+  take(account: AccountId, holder: string): TakeAnswer {
+    // An account that nothing was ever admitted for has no lane: a stray doorbell must not make one.
+    if (this.#open().header.account === null) return { kind: "empty" };
+    return this.#transact((lane, moment) => take(lane, holder, moment), account);
+  }
+
+  recordSigned(token: number, entries: readonly SignedEntry[]): RecordAnswer {
+    return this.#transact((lane, moment) => recordSigned(lane, token, entries, moment));
+  }
+
+  settle(settlement: Settlement): SettleAnswer {
+    return this.#transact((lane, moment) => settle(lane, settlement, moment));
+  }
+
+  unconfirmed(limit: number): readonly UnconfirmedSlot[] {
+    return unconfirmed(this.#open(), limit);
+  }
+
+  confirm(evidence: Evidence): ConfirmAnswer {
+    return this.#transact((lane, moment) => confirm(lane, evidence, moment), undefined, true);
+  }
+
+  letter(key: LetterKey): LaneLetter | undefined {
+    return letterOf(this.#open(), key);
+  }
+
+  letterRecorded(keys: readonly LetterKey[]): void {
+    this.#transact((lane) => {
+      for (const key of keys) if (letterOf(lane, key) !== undefined) lane.letterPaid(key.id);
+    });
+  }
+
+  directive(id: string): DirectiveView | undefined {
+    return directiveView(this.#open(), id);
+  }
+
+  status(): LaneStatusView {
+    return statusView(this.#open(), Date.now());
+  }
+
+  pause(account: AccountId, reason: string, actor: string): LaneStatusView {
+    return this.#transact((lane, moment) => pauseLane(lane, account, reason, actor, moment), account);
+  }
+
+  resume(account: AccountId, reason: string, actor: string): LaneStatusView {
+    return this.#transact((lane, moment) => resumeLane(lane, account, reason, actor, moment), account, true);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = null;
+    if (this.#open().header.account === null) return;
+    const { doorbell, confirmation, letters } = this.#transact((lane, moment) => ring(lane, moment));
+    const account = this.#account();
+    // The next alarm is set and commits before these: what is lost here is sent again.
+    const sends: Promise<unknown>[] = [];
+    if (doorbell) sends.push(this.env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account })));
+    if (confirmation) sends.push(this.env.CONFIRMATIONS.send(encodeMessage({ kind: "confirmation", account })));
+    if (letters.length > 0) {
+      sends.push(
+        this.env.DIRECTIVES_DLQ.sendBatch(letters.map((key) => ({ body: encodeMessage({ kind: "rejection", origin: "lane", account, ...key }) }))),
+      );
+    }
+    for (const sent of await Promise.allSettled(sends)) {
+      if (sent.status === "rejected") console.warn(JSON.stringify({ at: "sequencer.alarm", account, error: String(sent.reason) }));
+    }
+  }
+
+  /** Runs one event as one transaction, sets the due times anew, and arms the alarm when it must ring earlier. */
+  #transact<Answer>(event: (lane: LaneStorage, moment: Moment) => Answer, account?: AccountId, prompt = false): Answer {
+    const lane = this.#open();
+    try {
+      const answer = this.ctx.storage.transactionSync(() => {
+        const moment = { nowMs: Date.now(), random: Math.random, policy: this.#policy(account ?? this.#account()) };
+        const result = event(lane, moment);
+        schedule(lane, moment, prompt);
+        lane.flush();
+        return result;
+      });
+      this.#arm(alarmDueMs(lane));
+      return answer;
+    } catch (error) {
+      this.#lane = null;
+      throw error;
+    }
+  }
+
+  #arm(dueMs: number | null): void {
+    if (dueMs === null || (this.#alarmAtMs !== null && this.#alarmAtMs <= dueMs)) return;
+    this.#alarmAtMs = dueMs;
+    void this.ctx.storage.setAlarm(dueMs);
+  }
+
+  #open(): LaneStorage {
+    this.#lane ??= new LaneStorage(this.ctx.storage.sql);
+    return this.#lane;
+  }
+
+  #account(): AccountId {
+    const { account } = this.#open().header;
+    if (account === null) throw new Error("the lane was never admitted to");
+    return account;
+  }
+
+  #policy(account: AccountId): ChainPolicy {
+    const parsed = parseAccount(account);
+    const chain = parsed.ok ? config.chains.get(parsed.value.chain) : undefined;
+    if (chain === undefined) throw new Error(`no chain is configured for ${account}`);
+    return chain.policy;
+  }
+}

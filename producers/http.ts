@@ -1,0 +1,133 @@
+/**
+ * In: every HTTP request to the Worker.
+ * Out: the answer of the handler that its route names, after its token was checked.
+ * On failure: problem+json (RFC 9457): 404 for an unknown path, 405 for a method that a path does not have, 503 when a
+ * Durable Object is overloaded or restarts, 500 for a bug, which is logged without anything that the caller sent.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { routePath } from "hono/route";
+import type { RouterRoute } from "hono/types";
+import { problem, type Actor } from "../domain/api.ts";
+import type { Config } from "../domain/config.ts";
+import { fieldProblems } from "../domain/directive.ts";
+import type { AccountId } from "../domain/ids.ts";
+import type { SequencerProtocol } from "../domain/lane.ts";
+import { authenticate, type AuthEnv } from "./auth.ts";
+import { postDirectives } from "./directives.ts";
+import type { EnqueueEnv } from "./enqueue.ts";
+import { commandLane, getDirective, getLane } from "./lanes.ts";
+import { describeThrown, logLine } from "./log.ts";
+import {
+  getDirectiveRoute,
+  getLaneRoute,
+  healthRoute,
+  pauseLaneRoute,
+  postDirectivesRoute,
+  resumeLaneRoute,
+} from "./routes.ts";
+
+export interface ProducerEnv extends AuthEnv {
+  readonly SEQUENCER: {
+    getByName(
+      name: AccountId,
+    ): Pick<SequencerProtocol, "admit" | "directive" | "status" | "pause" | "resume">;
+  };
+  readonly DIRECTIVES: EnqueueEnv["DIRECTIVES"];
+}
+
+/** What a route finds in its context. `actor` is there for every path but the public ones of `requiredScope`. */
+export interface AppEnv {
+  Bindings: ProducerEnv;
+  Variables: { actor: Actor };
+}
+
+/**
+ * The Worker's HTTP application with the producers' routes. Routes of other stages are mounted on it afterwards, with
+ * `app.route("/", …)`: the token is checked before theirs too, and they find the `actor` in their variables.
+ */
+export function createApp(config: Config): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) =>
+      result.success
+        ? undefined
+        : problem(400, "The request is not valid.", { errors: fieldProblems(result.error) }),
+  });
+  app.use(authenticate());
+  app.route("/", producerRoutes(config));
+  app.notFound(({ req }) => {
+    const allow = methodsAt(app.routes, req.path);
+    if (allow.length === 0) return problem(404, "There is nothing at this path.");
+    return problem(405, `The path takes ${allow.join(", ")}.`, { headers: { allow: allow.join(", ") } });
+  });
+  app.onError((thrown, context) => {
+    if (thrown instanceof HTTPException && thrown.status === 400) return problem(400, thrown.message);
+    if (thrown instanceof HTTPException && thrown.status === 415) return problem(415, thrown.message);
+    logLine("error", "request_failed", {
+      method: context.req.method,
+      route: routePath(context),
+      ...describeThrown(thrown),
+    });
+    if (mayWorkLater(thrown)) {
+      return problem(503, "A part of the Worker is restarting or overloaded.", {
+        headers: { "retry-after": "1" },
+      });
+    }
+    return problem(500, "The Worker failed. Its log says why.");
+  });
+  return app;
+}
+
+function producerRoutes(config: Config): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  const routes = [
+    healthRoute,
+    postDirectivesRoute,
+    getDirectiveRoute,
+    getLaneRoute,
+    pauseLaneRoute,
+    resumeLaneRoute,
+  ] as const;
+  for (const route of routes) app.openAPIRegistry.registerPath(route);
+  app.get(healthRoute.getRoutingPath(), () => Response.json({ status: "ok" }));
+  app.post(postDirectivesRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    postDirectives(req.raw, env, config, actor),
+  );
+  app.get(getDirectiveRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    getDirective(req.param("account"), req.param("id"), env, config, actor),
+  );
+  app.get(getLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    getLane(req.param("account"), env, config, actor),
+  );
+  app.post(pauseLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    commandLane("pause", req.raw, req.param("account"), env, config, actor),
+  );
+  app.post(resumeLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    commandLane("resume", req.raw, req.param("account"), env, config, actor),
+  );
+  return app;
+}
+
+/** The methods that routes have for a path, in alphabetical order. Middleware has no method. */
+function methodsAt(routes: readonly RouterRoute[], path: string): readonly string[] {
+  const segments = path.split("/");
+  const methods = routes.flatMap((route) => {
+    const pattern = route.path.split("/");
+    const fits =
+      pattern.length === segments.length &&
+      pattern.every(
+        (part, index) => part === segments[index] || (part.startsWith(":") && segments[index] !== ""),
+      );
+    return fits && route.method !== "ALL" ? [route.method] : [];
+  });
+  return [...new Set(methods)].toSorted();
+}
+
+/** The platform marks what it threw for a Durable Object that may answer a moment later. */
+function mayWorkLater(thrown: Error): boolean {
+  return (
+    ("retryable" in thrown && thrown.retryable === true) ||
+    ("overloaded" in thrown && thrown.overloaded === true)
+  );
+}

@@ -1,0 +1,70 @@
+import type { LaneEvent } from "../../domain/lane.ts";
+import { newHeader, type DirectiveRecord, type LaneState, type Slot } from "../../durable-objects/sequencer-state.ts";
+
+/** `LaneState` in memory: what the machine is proven over. The SQLite one is held to the same tests. */
+export class MemoryLane implements LaneState {
+  readonly header = newHeader();
+  readonly events: LaneEvent[] = [];
+  readonly directives = new Map<string, DirectiveRecord>();
+  readonly backlog = new Map<number, { id: string; dueMs: number }>();
+  readonly owed = new Map<string, number>();
+  readonly #slots = new Map<number, Slot>();
+
+  get slots(): ReadonlyMap<number, Slot> {
+    return this.#slots;
+  }
+  putSlot(slot: Slot): void {
+    this.#slots.set(slot.sequence, slot);
+  }
+  deleteSlot(sequence: number): void {
+    this.#slots.delete(sequence);
+  }
+  directive(id: string): DirectiveRecord | undefined {
+    return this.directives.get(id);
+  }
+  putDirective(record: DirectiveRecord): void {
+    this.directives.set(record.id, record);
+  }
+  enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
+    if (this.backlog.has(admission)) throw new Error(`${id} is in the backlog already`);
+    this.backlog.set(admission, { id, dueMs: notBeforeMs });
+  }
+  dequeue({ admission }: DirectiveRecord): void {
+    this.backlog.delete(admission);
+  }
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
+    return this.#waiting()
+      .filter(({ id, dueMs }) => dueMs <= nowMs && !except.has(id))
+      .slice(0, limit)
+      .flatMap(({ id }) => this.directives.get(id) ?? []);
+  }
+  backlogOldest(): DirectiveRecord | undefined {
+    const [oldest] = this.#waiting();
+    return oldest === undefined ? undefined : this.directives.get(oldest.id);
+  }
+  backlogNextDueMs(nowMs: number, except: ReadonlySet<string>): number | null {
+    const due = this.#waiting().flatMap(({ id, dueMs }) => (except.has(id) ? [] : [dueMs]));
+    return due.length === 0 ? null : Math.max(nowMs, Math.min(...due));
+  }
+  #waiting(): readonly { id: string; dueMs: number }[] {
+    return [...this.backlog].toSorted(([left], [right]) => left - right).map(([, entry]) => entry);
+  }
+  oweLetter(id: string, dueMs: number): void {
+    this.owed.set(id, dueMs);
+  }
+  letterPaid(id: string): boolean {
+    return this.owed.delete(id);
+  }
+  lettersOwedDue(nowMs: number, limit: number): readonly string[] {
+    return [...this.owed].flatMap(([id, dueMs]) => (dueMs <= nowMs ? [id] : [])).slice(0, limit);
+  }
+  lettersOwedNextMs(): number | null {
+    return this.owed.size === 0 ? null : Math.min(...this.owed.values());
+  }
+  lettersOwedCount(): number {
+    return this.owed.size;
+  }
+  addEvent(event: LaneEvent): void {
+    this.events.push(event);
+  }
+}

@@ -1,0 +1,356 @@
+import { DEFAULT_CHAIN_POLICY } from "../../domain/config.ts";
+import type { Failure } from "../../domain/failure.ts";
+import { parseAccount } from "../../domain/ids.ts";
+import type { Evidence, SignedEntry, Work } from "../../domain/lane.ts";
+import type { Outcome } from "../../domain/outcome.ts";
+import { admit } from "../../durable-objects/sequencer-admission.ts";
+import { alarmDueMs, ring, schedule } from "../../durable-objects/sequencer-alarm.ts";
+import { confirm, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
+import { recordSigned, take } from "../../durable-objects/sequencer-lease.ts";
+import { settle } from "../../durable-objects/sequencer-settlement.ts";
+import { countsOf, type Moment } from "../../durable-objects/sequencer-state.ts";
+import { MemoryLane } from "./memory-lane.ts";
+
+const parsed = parseAccount("eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
+if (!parsed.ok) throw new Error(parsed.error);
+const ACCOUNT = parsed.value.id;
+
+const REVERTS: Failure = { code: "execution_reverted", message: "model" };
+const NO_FUNDS: Failure = { code: "insufficient_funds", message: "model" };
+const TIMEOUT: Failure = { code: "endpoint_timeout", message: "model" };
+const UNAUTHORIZED: Failure = { code: "unauthorized", message: "model" };
+const NONCE_LOW: Failure = { code: "nonce_too_low", message: "model" };
+const OCCUPIED: Failure = { code: "nonce_occupied", message: "model" };
+const TOO_LITTLE_GAS: Failure = { code: "intrinsic_gas_too_low", message: "model" };
+
+interface Tx {
+  readonly hash: string;
+  readonly sequence: number;
+  readonly id: string | null;
+}
+
+/** A consumer invocation, stopped between two of its steps. */
+interface Flight {
+  readonly work: Work;
+  readonly deadlineMs: number;
+  step: "prepare" | "record" | "send" | "settle";
+  reading: number;
+  entries: SignedEntry[];
+  refusals: { id: string; failure: Failure }[];
+  toSend: Tx[];
+  outcomes: { hash: string; outcome: Outcome }[];
+  outage: Failure | null;
+}
+
+/**
+ * One lane, a chain with a pool, a network that delivers late or never, and consumers that stop anywhere.
+ * The chain's side is the truth that the lane cannot see: invariants are checked against it.
+ */
+export class World {
+  nowMs = 1_000_000;
+  readonly lane = new MemoryLane();
+  readonly #txs = new Map<string, Tx>();
+  readonly #pool = new Map<number, Tx>();
+  readonly #mined = new Map<number, Tx & { success: boolean }>();
+  /** Sends that were begun and may yet arrive. */
+  readonly #network: Tx[] = [];
+  readonly #flights: Flight[] = [];
+  readonly #evidence: Evidence[] = [];
+  #nonce = 0;
+  #hashes = 0;
+  #admitted = 0;
+  readonly #random: () => number;
+  readonly violations: string[] = [];
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  get moment(): Moment {
+    const policy = { ...DEFAULT_CHAIN_POLICY, confirmations: 1, leaseSeconds: 10, rpcTimeoutSeconds: 3, maxUnconfirmed: 6, rebroadcastAfterSeconds: 20, confirmEverySeconds: 5 };
+    return { nowMs: this.nowMs, random: this.#random, policy };
+  }
+
+  pick(count: number): number {
+    return Math.floor(this.#random() * count);
+  }
+
+  #event<Answer>(event: () => Answer): Answer {
+    const answer = event();
+    schedule(this.lane, this.moment, false);
+    this.check();
+    return answer;
+  }
+
+  admitSome(count: number): void {
+    const kinds = ["good", "good", "good", "poison", "heavy"];
+    for (let index = 0; index < count; index += 1) {
+      const id = `${kinds[this.pick(kinds.length)]}-${this.#admitted}`;
+      this.#admitted += 1;
+      this.#event(() => admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment));
+    }
+  }
+
+  admitAgain(): void {
+    const ids = [...this.lane.directives.keys()];
+    const id = ids[this.pick(ids.length)];
+    if (id === undefined) return;
+    const [answer] = this.#event(() => admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment));
+    if (answer?.kind !== "duplicate") this.violations.push(`${id} was admitted twice`);
+  }
+
+  begin(): void {
+    const work = this.#event(() => take(this.lane, "model", this.moment));
+    if (work.kind === "work") this.#fly(work);
+  }
+
+  #fly(work: Work): void {
+    this.#flights.push({
+      work,
+      deadlineMs: this.nowMs + work.leaseMs,
+      step: "prepare",
+      reading: 0,
+      entries: [],
+      refusals: [],
+      toSend: [],
+      outcomes: [],
+      outage: null,
+    });
+  }
+
+  crash(): void {
+    this.#flights.splice(this.pick(this.#flights.length), 1);
+  }
+
+  /** One step of one consumer. `faults` false: nothing goes wrong on the way. */
+  step(faults: boolean): boolean {
+    const index = this.pick(this.#flights.length);
+    const flight = this.#flights[index];
+    if (flight === undefined) return false;
+    switch (flight.step) {
+      case "prepare":
+        this.#prepare(flight, faults);
+        break;
+      case "record":
+        this.#record(flight, index);
+        break;
+      case "send":
+        this.#send(flight, faults);
+        break;
+      case "settle":
+        this.#settle(flight, index);
+        break;
+    }
+    return true;
+  }
+
+  #prepare(flight: Flight, faults: boolean): void {
+    const { work } = flight;
+    flight.step = "settle";
+    if (faults && this.pick(12) === 0) {
+      flight.outage = this.pick(4) === 0 ? UNAUTHORIZED : TIMEOUT;
+      return;
+    }
+    flight.reading = this.#nonce;
+    const first = work.range[0];
+    if (work.directives.length > 0 && (first === undefined || this.#nonce > first)) return;
+    if (first !== undefined && this.#nonce > first) return;
+    const survivors: (string | null)[] = [];
+    for (const { id } of work.directives) {
+      if (id.startsWith("poison")) flight.refusals.push({ id, failure: REVERTS });
+      else if (faults && this.pick(10) === 0) flight.refusals.push({ id, failure: NO_FUNDS });
+      else survivors.push(id);
+    }
+    while (survivors.length < work.holes) survivors.push(null);
+    const fresh = survivors.flatMap((id, at) => {
+      const sequence = work.range[at];
+      return sequence === undefined ? [] : [{ sequence, id }];
+    });
+    const burns = work.burns.map(({ sequence }) => ({ sequence, id: null }));
+    flight.entries = [...burns, ...fresh].map((entry) => ({ ...entry, hash: `h${(this.#hashes += 1)}`, raw: "0x" }));
+    flight.step = "record";
+  }
+
+  #record(flight: Flight, index: number): void {
+    const { entries, work } = flight;
+    if (entries.length > 0) {
+      const answer = this.#event(() => recordSigned(this.lane, work.token, entries, this.moment));
+      if (answer.kind === "stale") {
+        this.#flights.splice(index, 1);
+        return;
+      }
+      if (answer.kind === "refused") {
+        flight.entries = [];
+        flight.refusals = [];
+        flight.step = "settle";
+        return;
+      }
+      for (const { hash, sequence, id } of entries) {
+        if (!work.burns.some((burn) => burn.sequence === sequence)) this.#checkBinding({ hash, sequence, id });
+        this.#txs.set(hash, { hash, sequence, id });
+      }
+    }
+    flight.toSend = [...work.rebroadcast.flatMap(({ hash }) => this.#txs.get(hash) ?? []), ...entries.map(({ hash, sequence, id }) => ({ hash, sequence, id }))];
+    flight.step = "send";
+  }
+
+  /** G2 and G1 by the truth: what was signed before for this number, or for this directive, cannot land any more. */
+  #checkBinding(tx: Tx): void {
+    for (const earlier of this.#txs.values()) {
+      const related = earlier.sequence === tx.sequence || (tx.id !== null && earlier.id === tx.id);
+      if (!related || !this.#mayLand(earlier)) continue;
+      this.violations.push(`${tx.hash} (${tx.id} at ${tx.sequence}) was recorded while ${earlier.hash} (${earlier.id} at ${earlier.sequence}) may land`);
+    }
+  }
+
+  #mayLand({ hash, sequence }: Tx): boolean {
+    if (this.#mined.get(sequence)?.hash === hash) return true;
+    if (this.#nonce > sequence) return false;
+    return this.#pool.get(sequence)?.hash === hash || this.#network.some((sent) => sent.hash === hash);
+  }
+
+  #send(flight: Flight, faults: boolean): void {
+    const tx = flight.toSend.shift();
+    if (tx === undefined) {
+      flight.step = "settle";
+      return;
+    }
+    const answer = (outcome: Outcome): void => void flight.outcomes.push({ hash: tx.hash, outcome });
+    if (this.nowMs >= flight.deadlineMs) return answer({ kind: "unavailable", failure: TIMEOUT });
+    const fault = faults ? this.pick(10) : 9;
+    if (fault === 0) {
+      this.#network.push(tx);
+      return answer({ kind: "uncertain", failure: this.pick(4) === 0 ? UNAUTHORIZED : TIMEOUT });
+    }
+    if (fault === 1) return answer({ kind: "uncertain", failure: TIMEOUT });
+    if (fault === 2 && this.#pool.get(tx.sequence)?.hash !== tx.hash && this.#nonce <= tx.sequence) return answer({ kind: "refused", failure: NO_FUNDS });
+    if (tx.id?.startsWith("heavy") === true && this.#nonce <= tx.sequence) return answer({ kind: "refused", failure: TOO_LITTLE_GAS });
+    answer(this.#arrive(tx));
+  }
+
+  #arrive(tx: Tx): Outcome {
+    if (this.#mined.get(tx.sequence)?.hash === tx.hash) return { kind: "accepted" };
+    if (tx.sequence < this.#nonce) return { kind: "refused", failure: NONCE_LOW };
+    const there = this.#pool.get(tx.sequence);
+    // A no-op is signed at a higher fee than what it replaces.
+    const outbids = tx.id === null && there?.id !== null && there?.hash.startsWith("foreign") === false;
+    if (there !== undefined && there.hash !== tx.hash && !outbids) return { kind: "refused", failure: OCCUPIED };
+    this.#pool.set(tx.sequence, tx);
+    return { kind: "accepted" };
+  }
+
+  #settle(flight: Flight, index: number): void {
+    const { work, outcomes, refusals, outage, reading } = flight;
+    this.#flights.splice(index, 1);
+    const read = outage === null && (work.directives.length > 0 || work.holes > 0 || work.burns.length > 0);
+    const settlement = { token: work.token, outcomes, refusals, outage, reading: read ? { sequence: reading } : null, renew: this.pick(8) !== 0 };
+    const answer = this.#event(() => settle(this.lane, settlement, this.moment));
+    if (answer.kind === "settled" && answer.next.kind === "work") this.#fly(answer.next);
+  }
+
+  deliver(): void {
+    const [tx] = this.#network.splice(this.pick(this.#network.length), 1);
+    if (tx !== undefined) this.#arrive(tx);
+  }
+  lose(): void {
+    this.#network.splice(this.pick(this.#network.length), 1);
+  }
+  drop(): void {
+    const sequences = [...this.#pool.keys()];
+    const sequence = sequences[this.pick(sequences.length)];
+    if (sequence !== undefined) this.#pool.delete(sequence);
+  }
+  foreign(): void {
+    this.#pool.set(this.#nonce, { hash: `foreign${(this.#hashes += 1)}`, sequence: this.#nonce, id: null });
+    this.mine(1);
+  }
+  mine(count: number): void {
+    for (let mined = 0; mined < count; mined += 1) {
+      const tx = this.#pool.get(this.#nonce);
+      if (tx === undefined) break;
+      this.#pool.delete(this.#nonce);
+      this.#mined.set(this.#nonce, { ...tx, success: this.pick(15) !== 0 });
+      this.#nonce += 1;
+    }
+    this.check();
+  }
+
+  lookUp(): void {
+    const slots = unconfirmed(this.lane, 3 + this.pick(10));
+    const looked = slots.flatMap(({ hashes }) => hashes);
+    const receipts = [...this.#mined.values()].filter(({ hash }) => looked.includes(hash)).map(({ hash, success }) => ({ hash, block: 1, success }));
+    this.#evidence.push({ block: 1, sequence: this.#nonce, looked, receipts });
+  }
+  tell(): void {
+    const [evidence] = this.#evidence.splice(this.pick(this.#evidence.length), 1);
+    if (evidence !== undefined) this.#event(() => confirm(this.lane, evidence, this.moment));
+  }
+  forget(): void {
+    this.#evidence.splice(0);
+  }
+
+  /** The alarm, if it is due: what it asks for happens, unless the message is lost. */
+  alarm(lost: boolean): void {
+    const dueMs = alarmDueMs(this.lane);
+    if (dueMs === null || dueMs > this.nowMs) return;
+    const { doorbell, confirmation, letters } = this.#event(() => ring(this.lane, this.moment));
+    if (lost) return;
+    if (doorbell) this.begin();
+    if (confirmation) this.lookUp();
+    for (const { id } of letters) this.lane.letterPaid(id);
+  }
+
+  /** Faults end; only the alarm drives. True when every directive came to an end. */
+  calm(): boolean {
+    if (this.lane.header.account === null) return true;
+    for (let round = 0; round < 3000; round += 1) {
+      if (this.lane.header.paused !== null) {
+        this.lane.header.paused = null;
+        this.lane.header.breaker = 0;
+        schedule(this.lane, this.moment, true);
+      }
+      while (this.step(false)) if (this.violations.length > 0) return false;
+      this.mine(100);
+      while (this.#evidence.length > 0) this.tell();
+      const open = [...this.lane.directives.values()].some(({ state }) => state === "queued" || state === "review");
+      if (!open && this.lane.owed.size === 0) return true;
+      const dueMs = alarmDueMs(this.lane);
+      if (dueMs === null) return false;
+      this.nowMs = Math.max(this.nowMs, dueMs);
+      this.alarm(false);
+    }
+    return false;
+  }
+
+  /** What must hold after every single event. */
+  check(): void {
+    const effects = new Map<string, number>();
+    for (const { id } of this.#mined.values()) if (id !== null) effects.set(id, (effects.get(id) ?? 0) + 1);
+    for (const [id, count] of effects) if (count > 1) this.violations.push(`G1: ${id} has ${count} effects`);
+    const states = [...this.lane.directives.values()];
+    const counted = countsOf(this.lane.header);
+    const settled = states.filter(({ state }) => state === "confirmed" || state === "replaced").length;
+    const dead = states.filter(({ state }) => state === "dead" || state === "reverted").length;
+    if (counted.settled !== settled || counted.dead !== dead || counted.inFlight !== states.length - settled - dead) {
+      this.violations.push(`G3: counts ${JSON.stringify(counted)} for ${states.length} directives, ${settled} settled, ${dead} dead`);
+    }
+    for (const record of states) {
+      const slots = [...this.lane.slots.values()].filter(({ state, id }) => state === "open" && id === record.id).length;
+      const places = slots + (this.lane.backlog.has(record.admission) ? 1 : 0);
+      const expected = record.state === "queued" ? 1 : record.state === "review" ? slots : 0;
+      if (places !== expected || slots > 1) this.violations.push(`G3: ${record.id} is ${record.state} in ${slots} slots and ${places} places`);
+    }
+    const granted = this.lane.header.leases.flatMap(({ range }) => range);
+    if (new Set(granted).size !== granted.length) this.violations.push("R2: two leases share a number");
+  }
+
+  /** At the end: what the lane says landed, landed, and nothing else did. */
+  checkEnd(): void {
+    const effects = new Map([...this.#mined.values()].flatMap(({ id, success }) => (id === null ? [] : [[id, success] as const])));
+    for (const { id, state } of this.lane.directives.values()) {
+      const effect = effects.get(id);
+      const expected = state === "confirmed" ? true : state === "reverted" ? false : undefined;
+      if (effect !== expected) this.violations.push(`G1: ${id} is ${state}, the chain says ${effect}`);
+    }
+  }
+}
