@@ -27,7 +27,9 @@ export default {
       case "directives-dlq":
         return consumeDeadLetters(batch, env, now());
       default:
-        console.error(JSON.stringify({ at: "worker.queue", error: `no consumer for the queue ${batch.queue}` }));
+        console.error(
+          JSON.stringify({ at: "worker.queue", error: `no consumer for the queue ${batch.queue}` }),
+        );
         batch.retryAll({ delaySeconds: 60 });
     }
   },

@@ -20,7 +20,9 @@ export interface Attempt<Terms> {
 }
 
 /** How the lane was left. `done`: nothing is due, or somebody else, or the alarm, will see to it. */
-export type LaneEnd = { readonly kind: "done"; readonly why: Exclude<TakeAnswer["kind"], "work" | "waiting"> | "stale" } | { readonly kind: "later"; readonly dueInMs: number };
+export type LaneEnd =
+  | { readonly kind: "done"; readonly why: Exclude<TakeAnswer["kind"], "work" | "waiting"> | "stale" }
+  | { readonly kind: "later"; readonly dueInMs: number };
 
 const SEND_BATCH = 100;
 /** More flights in one invocation would meet the platform's limit on subrequests. */
@@ -60,14 +62,24 @@ export async function workLane<Terms>(attempt: Attempt<Terms>): Promise<LaneEnd>
   }
 }
 
-const NOTHING = { outcomes: [], refusals: [], outage: null, reading: null, renew: true } as const satisfies Omit<Settlement, "token">;
+const NOTHING = {
+  outcomes: [],
+  refusals: [],
+  outage: null,
+  reading: null,
+  renew: true,
+} as const satisfies Omit<Settlement, "token">;
 
 /**
  * One flight: preflight, sign, record, send. Says how it is to be settled; `stale` when the lease was lost before
  * anything was sent.
  * @param askedMs when the work was asked for, by this invocation's clock: the lease began no earlier.
  */
-async function fly<Terms>({ lane, broadcaster, now }: Attempt<Terms>, work: Work, askedMs: number): Promise<Settlement | "stale"> {
+async function fly<Terms>(
+  { lane, broadcaster, now }: Attempt<Terms>,
+  work: Work,
+  askedMs: number,
+): Promise<Settlement | "stale"> {
   const settlement: Settlement = { ...NOTHING, token: work.token };
   const prepared = await prepare(broadcaster, work);
   if (prepared.kind === "settle") return { ...settlement, ...prepared.settlement };
@@ -81,18 +93,26 @@ async function fly<Terms>({ lane, broadcaster, now }: Attempt<Terms>, work: Work
       return { ...settlement, reading };
     }
   }
-  const sends: Signed[] = [...work.rebroadcast, ...entries].toSorted((left, right) => left.sequence - right.sequence);
+  const sends: Signed[] = [...work.rebroadcast, ...entries].toSorted(
+    (left, right) => left.sequence - right.sequence,
+  );
   const outcomes = await sendBefore(broadcaster, sends, () => now() - askedMs < work.leaseMs);
   return { ...settlement, outcomes, refusals, reading };
 }
 
 type Prepared =
   | { readonly kind: "settle"; readonly settlement: Partial<Settlement> }
-  | { readonly kind: "ready"; readonly entries: readonly SignedEntry[]; readonly refusals: Settlement["refusals"]; readonly reading: Settlement["reading"] };
+  | {
+      readonly kind: "ready";
+      readonly entries: readonly SignedEntry[];
+      readonly refusals: Settlement["refusals"];
+      readonly reading: Settlement["reading"];
+    };
 
 /** Preflight and signatures: everything before the first change anywhere. */
 async function prepare<Terms>(broadcaster: Broadcaster<Terms>, work: Work): Promise<Prepared> {
-  if (work.directives.length === 0 && work.holes === 0 && work.burns.length === 0) return { kind: "ready", entries: [], refusals: [], reading: null };
+  if (work.directives.length === 0 && work.holes === 0 && work.burns.length === 0)
+    return { kind: "ready", entries: [], refusals: [], reading: null };
   const refusals: { id: string; failure: Failure }[] = [];
   const candidates: Candidate[] = [];
   for (const { id, payload } of work.directives) {
@@ -101,12 +121,14 @@ async function prepare<Terms>(broadcaster: Broadcaster<Terms>, work: Work): Prom
     else refusals.push({ id, failure: { code: "malformed_message", message: action.error } });
   }
   const preflight = await broadcaster.preflight(candidates);
-  if (preflight.kind === "outage") return { kind: "settle", settlement: { outage: preflight.failure, refusals } };
+  if (preflight.kind === "outage")
+    return { kind: "settle", settlement: { outage: preflight.failure, refusals } };
   const { reading, terms, verdicts } = preflight;
   const first = work.range[0];
   // The lane never read the chain, or the chain has used a granted number: the reading first, then a new range.
   const unknown = first === undefined && work.directives.length > 0;
-  if (unknown || (first !== undefined && reading.sequence > first)) return { kind: "settle", settlement: { reading, refusals } };
+  if (unknown || (first !== undefined && reading.sequence > first))
+    return { kind: "settle", settlement: { reading, refusals } };
 
   const survivors: { id: string | null; action: SignRequest["action"] }[] = [];
   for (const { id, action } of candidates) {
@@ -141,7 +163,10 @@ async function sendBefore<Terms>(
   for (let start = 0; start < sends.length; start += SEND_BATCH) {
     const batch = sends.slice(start, start + SEND_BATCH);
     if (!leaseHolds()) {
-      const late: Outcome = { kind: "unavailable", failure: { code: "lease_lost", message: "the lease ended before the send began" } };
+      const late: Outcome = {
+        kind: "unavailable",
+        failure: { code: "lease_lost", message: "the lease ended before the send began" },
+      };
       outcomes.push(...batch.map(({ hash }) => ({ hash, outcome: late })));
       continue;
     }

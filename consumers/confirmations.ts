@@ -6,6 +6,7 @@ import { parseAccount, type Account } from "../domain/ids.ts";
 import type { SequencerProtocol } from "../domain/lane.ts";
 import { decodeMessage } from "../domain/message.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
+import type { QueueMessage } from "./verdict.ts";
 
 export interface ConfirmationsEnv {
   readonly SEQUENCER: { getByName(name: string): Pick<SequencerProtocol, "unconfirmed" | "confirm"> };
@@ -16,25 +17,34 @@ export interface ConfirmationsContext<Terms> {
   readonly broadcasterOf: (account: Account) => Pick<Broadcaster<Terms>, "lookUp">;
 }
 
-type Batch = { readonly messages: readonly Pick<Message, "body" | "ack">[] };
+type Batch = { readonly messages: readonly Pick<QueueMessage, "body" | "ack">[] };
 
 /** Slots looked up in one round; rounds go on while they bring finality. */
 const LOOK_UP = 500;
 const MAX_ROUNDS = 20;
 
-export async function consumeConfirmations<Terms>(batch: Batch, env: ConfirmationsEnv, context: ConfirmationsContext<Terms>): Promise<void> {
+export async function consumeConfirmations<Terms>(
+  batch: Batch,
+  env: ConfirmationsEnv,
+  context: ConfirmationsContext<Terms>,
+): Promise<void> {
   const accounts = new Map<string, Account>();
   for (const { body } of batch.messages) {
     const decoded = decodeMessage(body);
     if (!decoded.ok || decoded.value.kind !== "confirmation") continue;
     const account = parseAccount(decoded.value.account);
-    if (account.ok && workable(context.config, account.value) === "yes") accounts.set(account.value.id, account.value);
+    if (account.ok && workable(context.config, account.value) === "yes")
+      accounts.set(account.value.id, account.value);
   }
   await Promise.all([...accounts.values()].map((account) => confirmLane(account, env, context)));
   for (const message of batch.messages) message.ack();
 }
 
-async function confirmLane<Terms>(account: Account, env: ConfirmationsEnv, { config, broadcasterOf }: ConfirmationsContext<Terms>): Promise<void> {
+async function confirmLane<Terms>(
+  account: Account,
+  env: ConfirmationsEnv,
+  { config, broadcasterOf }: ConfirmationsContext<Terms>,
+): Promise<void> {
   const confirmations = config.chains.get(account.chain)?.policy.confirmations;
   if (confirmations === undefined) return;
   try {
@@ -43,15 +53,31 @@ async function confirmLane<Terms>(account: Account, env: ConfirmationsEnv, { con
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const slots = await lane.unconfirmed(LOOK_UP);
       if (slots.length === 0) return;
-      const evidence = await broadcaster.lookUp(slots.flatMap(({ hashes }) => hashes), confirmations);
+      const evidence = await broadcaster.lookUp(
+        slots.flatMap(({ hashes }) => hashes),
+        confirmations,
+      );
       if (!evidence.ok) {
-        console.warn(JSON.stringify({ at: "consumers.confirmations", account: account.id, code: evidence.error.code, error: evidence.error.message }));
+        console.warn(
+          JSON.stringify({
+            at: "consumers.confirmations",
+            account: account.id,
+            code: evidence.error.code,
+            error: evidence.error.message,
+          }),
+        );
         return;
       }
       const { finalized, open } = await lane.confirm(evidence.value);
       if (finalized < slots.length || open === 0) return;
     }
   } catch (error) {
-    console.warn(JSON.stringify({ at: "consumers.confirmations", account: account.id, error: error instanceof Error ? error.message : "not an Error" }));
+    console.warn(
+      JSON.stringify({
+        at: "consumers.confirmations",
+        account: account.id,
+        error: error instanceof Error ? error.message : "not an Error",
+      }),
+    );
   }
 }

@@ -10,12 +10,14 @@ import { decodeMessage, encodeMessage, type Body } from "../domain/message.ts";
 import { unreachable } from "../domain/result.ts";
 import { workLane, type LaneEnd, type WorkedLane } from "./attempt.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
-import { verdictOf, type MessageEnd } from "./verdict.ts";
+import { verdictOf, type MessageEnd, type QueueMessage } from "./verdict.ts";
 
 export interface DirectivesEnv {
   readonly SEQUENCER: { getByName(name: string): WorkedLane & Pick<SequencerProtocol, "admit"> };
-  readonly DIRECTIVES: { send(body: Body, options?: QueueSendOptions): Promise<unknown> };
-  readonly DIRECTIVES_DLQ: { send(body: unknown, options?: QueueSendOptions): Promise<unknown> };
+  readonly DIRECTIVES: { send(body: Body, options?: { delaySeconds: number }): Promise<unknown> };
+  readonly DIRECTIVES_DLQ: {
+    send(body: unknown, options?: { contentType: "json" | "bytes" | "v8" }): Promise<unknown>;
+  };
 }
 
 export interface DirectivesContext<Terms> {
@@ -25,7 +27,6 @@ export interface DirectivesContext<Terms> {
   readonly random: () => number;
 }
 
-type QueueMessage = Pick<Message, "id" | "body" | "attempts" | "ack" | "retry">;
 type Batch = { readonly queue: string; readonly messages: readonly QueueMessage[] };
 
 interface Item {
@@ -39,7 +40,11 @@ interface Item {
 /** An invocation works its lanes for so long at the most; a lane that is not empty then rings again. */
 const WORK_MS = 60_000;
 
-export async function consumeDirectives<Terms>(batch: Batch, env: DirectivesEnv, context: DirectivesContext<Terms>): Promise<void> {
+export async function consumeDirectives<Terms>(
+  batch: Batch,
+  env: DirectivesEnv,
+  context: DirectivesContext<Terms>,
+): Promise<void> {
   const items = batch.messages.map((message) => read(message, context.config));
   await admitIntroductions(items, env);
   await workLanes(items, env, context);
@@ -93,7 +98,10 @@ async function admitIntroductions(items: readonly Item[], env: DirectivesEnv): P
         for (const [index, { item }] of group.entries()) {
           if (answers[index]?.kind !== "conflict") continue;
           item.end = { kind: "rejected" };
-          item.rejection = { code: "conflicting_payload", message: "the lane has another payload under this id" };
+          item.rejection = {
+            code: "conflicting_payload",
+            message: "the lane has another payload under this id",
+          };
         }
       } catch (error) {
         warn("consumers.directives.admit", account, error);
@@ -104,8 +112,14 @@ async function admitIntroductions(items: readonly Item[], env: DirectivesEnv): P
 }
 
 /** Works every lane that rang, in parallel: a sick lane holds up none of the others. */
-async function workLanes<Terms>(items: readonly Item[], env: DirectivesEnv, context: DirectivesContext<Terms>): Promise<void> {
-  const open = items.flatMap((item) => (item.end === null && item.account !== null ? [{ item, account: item.account }] : []));
+async function workLanes<Terms>(
+  items: readonly Item[],
+  env: DirectivesEnv,
+  context: DirectivesContext<Terms>,
+): Promise<void> {
+  const open = items.flatMap((item) =>
+    item.end === null && item.account !== null ? [{ item, account: item.account }] : [],
+  );
   const byAccount = Map.groupBy(open, ({ account }) => account.id);
   await Promise.all(
     [...byAccount].map(async ([id, group]) => {
@@ -125,7 +139,12 @@ async function workLanes<Terms>(items: readonly Item[], env: DirectivesEnv, cont
         warn("consumers.directives.work", id, error);
         end = "faulted";
       }
-      await leaveLane(id, group.map(({ item }) => item), end, env);
+      await leaveLane(
+        id,
+        group.map(({ item }) => item),
+        end,
+        env,
+      );
     }),
   );
 }
@@ -134,10 +153,16 @@ async function workLanes<Terms>(items: readonly Item[], env: DirectivesEnv, cont
  * An introduction is admitted, so it is acknowledged whatever the lane came to: giving it back could make a letter
  * of a directive that is alive. One doorbell of the lane waits for the next due time; the others are acknowledged.
  */
-async function leaveLane(account: AccountId, items: readonly Item[], end: LaneEnd | "faulted", env: DirectivesEnv): Promise<void> {
+async function leaveLane(
+  account: AccountId,
+  items: readonly Item[],
+  end: LaneEnd | "faulted",
+  env: DirectivesEnv,
+): Promise<void> {
   for (const item of items) item.end = { kind: "settled" };
   if (end !== "faulted" && end.kind === "done") return;
-  const waiting: MessageEnd = end === "faulted" ? { kind: "faulted" } : { kind: "waiting", dueInMs: end.dueInMs };
+  const waiting: MessageEnd =
+    end === "faulted" ? { kind: "faulted" } : { kind: "waiting", dueInMs: end.dueInMs };
   const doorbell = items.find(({ directive }) => directive === null);
   if (doorbell !== undefined) {
     doorbell.end = waiting;
@@ -155,8 +180,17 @@ async function ringAgain(account: AccountId, delaySeconds: number, env: Directiv
   }
 }
 
-async function finish({ message, account, directive, end, rejection }: Item, queue: string, env: DirectivesEnv, random: number): Promise<void> {
-  const verdict = verdictOf(end ?? { kind: "faulted" }, { attempts: message.attempts, doorbell: directive === null }, random);
+async function finish(
+  { message, account, directive, end, rejection }: Item,
+  queue: string,
+  env: DirectivesEnv,
+  random: number,
+): Promise<void> {
+  const verdict = verdictOf(
+    end ?? { kind: "faulted" },
+    { attempts: message.attempts, doorbell: directive === null },
+    random,
+  );
   try {
     switch (verdict.kind) {
       case "ack":
@@ -166,7 +200,10 @@ async function finish({ message, account, directive, end, rejection }: Item, que
         message.retry({ delaySeconds: verdict.delaySeconds });
         return;
       case "replace":
-        if (account !== null) await env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account: account.id }), { delaySeconds: verdict.delaySeconds });
+        if (account !== null)
+          await env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account: account.id }), {
+            delaySeconds: verdict.delaySeconds,
+          });
         message.ack();
         return;
       case "dead-letter":
@@ -194,7 +231,15 @@ async function sendDeadLetter(
   }
   const { id, attempts } = message;
   await env.DIRECTIVES_DLQ.send(
-    encodeMessage({ kind: "rejection", origin: "introduction", sourceQueue: queue, messageId: id, attempts, directive, ...rejection }),
+    encodeMessage({
+      kind: "rejection",
+      origin: "introduction",
+      sourceQueue: queue,
+      messageId: id,
+      attempts,
+      directive,
+      ...rejection,
+    }),
   );
 }
 
@@ -204,7 +249,8 @@ function contentTypeOf(body: unknown): "json" | "bytes" | "v8" {
   const stack: unknown[] = [body];
   for (let nodes = 0; stack.length > 0; nodes += 1) {
     const value = stack.pop();
-    if (nodes > 200_000 || value === undefined || typeof value === "bigint" || typeof value === "function") return "v8";
+    if (nodes > 200_000 || value === undefined || typeof value === "bigint" || typeof value === "function")
+      return "v8";
     if (typeof value !== "object" || value === null) continue;
     const prototype: unknown = Object.getPrototypeOf(value);
     if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return "v8";
@@ -215,5 +261,7 @@ function contentTypeOf(body: unknown): "json" | "bytes" | "v8" {
 
 /** One line; never a body, a header, a key or an RPC URL. */
 function warn(at: string, account: AccountId | null, error: unknown): void {
-  console.warn(JSON.stringify({ at, account, error: error instanceof Error ? error.message : "not an Error" }));
+  console.warn(
+    JSON.stringify({ at, account, error: error instanceof Error ? error.message : "not an Error" }),
+  );
 }

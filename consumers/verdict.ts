@@ -1,6 +1,15 @@
 import { unreachable } from "../domain/result.ts";
 import { queueDelaySeconds, retryDelaySeconds } from "../domain/retry.ts";
 
+/** A queue's message, as far as consumers use it. */
+export interface QueueMessage {
+  readonly id: string;
+  readonly body: unknown;
+  readonly attempts: number;
+  ack(): void;
+  retry(options: { delaySeconds: number }): void;
+}
+
 /** How the work on one queue message ended. */
 export type MessageEnd =
   /** The body is not a message that this queue carries. */
@@ -25,7 +34,11 @@ export type Verdict =
 const OLD_DOORBELL_ATTEMPTS = 90;
 
 /** The one decision from what became of a message to what the queue is told. */
-export function verdictOf(end: MessageEnd, message: { readonly attempts: number; readonly doorbell: boolean }, random: number): Verdict {
+export function verdictOf(
+  end: MessageEnd,
+  message: { readonly attempts: number; readonly doorbell: boolean },
+  random: number,
+): Verdict {
   switch (end.kind) {
     case "unreadable":
       return { kind: "dead-letter", form: "as-it-came" };
@@ -36,12 +49,21 @@ export function verdictOf(end: MessageEnd, message: { readonly attempts: number;
     case "waiting":
       return again(queueDelaySeconds(end.dueInMs), message);
     case "faulted":
-      return again(retryDelaySeconds(message.attempts, random, 0, { baseSeconds: 2, capSeconds: 60 }), message);
+      return again(
+        retryDelaySeconds(message.attempts, random, 0, { baseSeconds: 2, capSeconds: 60 }),
+        message,
+      );
     default:
       return unreachable(end);
   }
 }
 
-function again(delaySeconds: number, message: { readonly attempts: number; readonly doorbell: boolean }): Verdict {
-  return { kind: message.doorbell && message.attempts > OLD_DOORBELL_ATTEMPTS ? "replace" : "retry", delaySeconds };
+function again(
+  delaySeconds: number,
+  message: { readonly attempts: number; readonly doorbell: boolean },
+): Verdict {
+  return {
+    kind: message.doorbell && message.attempts > OLD_DOORBELL_ATTEMPTS ? "replace" : "retry",
+    delaySeconds,
+  };
 }

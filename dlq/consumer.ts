@@ -52,7 +52,10 @@ export async function consumeDeadLetters(batch: DeadBatch, env: DeadLetterEnv, n
   const readings = await Promise.all(
     batch.messages.map(async (message) => {
       const { id: messageId, body, timestamp } = message;
-      return { message, reading: await read({ messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue }, env) };
+      return {
+        message,
+        reading: await read({ messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue }, env),
+      };
     }),
   );
   const letters = readings.flatMap(({ reading }) => (reading.kind === "letter" ? [reading] : []));
@@ -71,7 +74,10 @@ export async function consumeDeadLetters(batch: DeadBatch, env: DeadLetterEnv, n
 async function read(arrival: Arrival, env: DeadLetterEnv): Promise<Reading> {
   try {
     const decoded = decodeMessage(arrival.body);
-    if (!decoded.ok) return written(rawLetter({ code: decoded.error.code, message: sentence(decoded.error) }, 1, arrival));
+    if (!decoded.ok)
+      return written(
+        await rawLetter({ code: decoded.error.code, message: sentence(decoded.error) }, 1, arrival),
+      );
     const message = decoded.value;
     switch (message.kind) {
       // A call to a lane is not its work: the lane's alarm has rung again long before this.
@@ -80,14 +86,16 @@ async function read(arrival: Arrival, env: DeadLetterEnv): Promise<Reading> {
         return { kind: "nothing" };
       case "directive": {
         const text = `the queue ${arrival.sourceQueue} gave up the directive ${message.directive.id} of ${message.directive.account.id} before a lane had it`;
-        return written(rawLetter({ code: "exhausted", message: text }, 0, arrival));
+        return written(await rawLetter({ code: "exhausted", message: text }, 0, arrival));
       }
       case "rejection": {
         if (message.origin === "introduction") return written(introductionLetter(message, arrival));
         const { account, id, digest, generation } = message;
         const key: LetterKey = { id, digest, generation };
         const facts = await env.SEQUENCER.getByName(account).letter(key);
-        return facts === undefined ? { kind: "nothing" } : written(laneLetter({ ...facts, account, ...key }, arrival), { account, key });
+        return facts === undefined
+          ? { kind: "nothing" }
+          : written(laneLetter({ ...facts, account, ...key }, arrival), { account, key });
       }
       default:
         return unreachable(message);
@@ -118,14 +126,21 @@ async function pay(debts: readonly Debt[], env: DeadLetterEnv): Promise<Readonly
 }
 
 /** Null, or why the message must come again. */
-function failureOf(reading: Reading, failed: ReadonlyMap<string, string>, unpaid: ReadonlyMap<AccountId, string>): string | null {
+function failureOf(
+  reading: Reading,
+  failed: ReadonlyMap<string, string>,
+  unpaid: ReadonlyMap<AccountId, string>,
+): string | null {
   switch (reading.kind) {
     case "nothing":
       return null;
     case "failed":
       return reading.reason;
     case "letter":
-      return failed.get(letterId(reading.letter)) ?? (reading.debt === null ? null : (unpaid.get(reading.debt.account) ?? null));
+      return (
+        failed.get(letterId(reading.letter)) ??
+        (reading.debt === null ? null : (unpaid.get(reading.debt.account) ?? null))
+      );
     default:
       return unreachable(reading);
   }
@@ -137,15 +152,21 @@ function finish(message: DeadMessage, failure: string | null): void {
     if (failure === null) return message.ack();
     const { id: messageId, attempts } = message;
     const delaySeconds = retryDelaySeconds(attempts, Math.random());
-    console.warn(JSON.stringify({ event: "dead_letter_deferred", messageId, attempts, delaySeconds, reason: failure }));
+    console.warn(
+      JSON.stringify({ event: "dead_letter_deferred", messageId, attempts, delaySeconds, reason: failure }),
+    );
     message.retry({ delaySeconds });
   } catch (error) {
-    console.error(JSON.stringify({ event: "dead_letter_unfinished", messageId: message.id, reason: reasonOf(error) }));
+    console.error(
+      JSON.stringify({ event: "dead_letter_unfinished", messageId: message.id, reason: reasonOf(error) }),
+    );
   }
 }
 
 function sentence({ message, fields }: MessageProblem): string {
-  const named = fields.map((field) => (field.field === "" ? field.message : `${field.field} ${field.message}`)).join("; ");
+  const named = fields
+    .map((field) => (field.field === "" ? field.message : `${field.field} ${field.message}`))
+    .join("; ");
   return message.includes(named) ? message : `${message}: ${named}`;
 }
 

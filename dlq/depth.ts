@@ -11,7 +11,11 @@ export interface DepthEnv {
 }
 
 export interface MeteredQueue {
-  metrics(): Promise<{ readonly backlogCount: number; readonly backlogBytes: number; readonly oldestMessageTimestamp?: Date }>;
+  metrics(): Promise<{
+    readonly backlogCount: number;
+    readonly backlogBytes: number;
+    readonly oldestMessageTimestamp?: Date;
+  }>;
 }
 
 /** Counts are null when the queue did not say: `error` says why. */
@@ -39,7 +43,10 @@ export async function depth(env: DepthEnv): Promise<Depth> {
   const { oldestOpenAtMs, ...counts } = letters;
   return {
     queues: { directives, confirmations, "directives-dlq": dead },
-    letters: { ...counts, oldestOpenAt: oldestOpenAtMs === null ? null : new Date(oldestOpenAtMs).toISOString() },
+    letters: {
+      ...counts,
+      oldestOpenAt: oldestOpenAtMs === null ? null : new Date(oldestOpenAtMs).toISOString(),
+    },
   };
 }
 
@@ -47,9 +54,17 @@ async function queueDepth(queue: MeteredQueue): Promise<QueueDepth> {
   try {
     const { backlogCount, backlogBytes, oldestMessageTimestamp } = await queue.metrics();
     // An empty queue says the epoch, or nothing.
-    const oldest = oldestMessageTimestamp === undefined || oldestMessageTimestamp.getTime() <= 0 ? null : oldestMessageTimestamp.toISOString();
+    const oldest =
+      oldestMessageTimestamp === undefined || oldestMessageTimestamp.getTime() <= 0
+        ? null
+        : oldestMessageTimestamp.toISOString();
     return { backlogCount, backlogBytes, oldestMessageAt: oldest };
   } catch (error) {
-    return { backlogCount: null, backlogBytes: null, oldestMessageAt: null, error: error instanceof Error ? error.message : String(error) };
+    return {
+      backlogCount: null,
+      backlogBytes: null,
+      oldestMessageAt: null,
+      error: error instanceof Error ? error.message : String(error),
+    };
   }
 }

@@ -1,7 +1,14 @@
 // In:  letters to record (the consumer), questions (operators).
 // Out: rows of the D1 database LEDGER; every statement on letters stands in this file, its schema in migrations/.
 // On failure: recording says which letters are not in the ledger; reading throws what D1 throws.
-import { letterId, type Letter, type LetterFilter, type LetterHistoryEntry, type LetterSummary, type NewLetter } from "../domain/dead-letter.ts";
+import {
+  letterId,
+  type Letter,
+  type LetterFilter,
+  type LetterHistoryEntry,
+  type LetterSummary,
+  type NewLetter,
+} from "../domain/dead-letter.ts";
 import { countRow, historyRow, laneRow, letterRow, oldestRow, summaryRow, toSummary } from "./letter-row.ts";
 
 export type LedgerDatabase = Pick<D1Database, "prepare" | "batch">;
@@ -56,7 +63,8 @@ export async function recordLetters(db: LedgerDatabase, letters: readonly NewLet
   const byId = new Map(letters.map((letter) => [letterId(letter), letter]));
   const whole = await write(db, byId);
   if (whole === null) return { failed: new Map() };
-  if (byId.size === 1 || !(await answers(db))) return { failed: new Map([...byId.keys()].map((id) => [id, whole])) };
+  if (byId.size === 1 || !(await answers(db)))
+    return { failed: new Map([...byId.keys()].map((id) => [id, whole])) };
   const failed = new Map<string, string>();
   for (const [id, letter] of byId) {
     const reason = await write(db, new Map([[id, letter]]));
@@ -82,7 +90,9 @@ function insertions(db: LedgerDatabase, letters: ReadonlyMap<string, NewLetter>)
   return chunks(rows, Math.floor(MAX_PARAMETERS / width)).map((chunk) => {
     const row = `(${Array.from({ length: width }, () => "?").join(", ")})`;
     const values = chunk.map(() => row).join(", ");
-    return db.prepare(`INSERT INTO letters (${INSERTED_COLUMNS}) VALUES ${values} ON CONFLICT DO NOTHING`).bind(...chunk.flat());
+    return db
+      .prepare(`INSERT INTO letters (${INSERTED_COLUMNS}) VALUES ${values} ON CONFLICT DO NOTHING`)
+      .bind(...chunk.flat());
   });
 }
 
@@ -99,7 +109,9 @@ function openings(db: LedgerDatabase, ids: readonly string[]): D1PreparedStateme
 }
 
 function chunks<Item>(items: readonly Item[], size: number): (readonly Item[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
 }
 
 async function answers(db: LedgerDatabase): Promise<boolean> {
@@ -127,10 +139,15 @@ export interface LetterPage {
  * Newest first. Each non-empty group of (state, kind, code) that the filter admits is asked for its newest few, and
  * these are merged: the cost is bounded by the number of groups, whatever the number of letters.
  */
-export async function listLetters(db: LedgerDatabase, filter: LetterFilter, page: { readonly after: LetterPosition | null; readonly limit: number }): Promise<LetterPage> {
+export async function listLetters(
+  db: LedgerDatabase,
+  filter: LetterFilter,
+  page: { readonly after: LetterPosition | null; readonly limit: number },
+): Promise<LetterPage> {
   // A cursor always lies before `to`, since it was made by a page of the same filter.
   const end = page.after ?? { openedAtMs: filter.toMs ?? Number.MAX_SAFE_INTEGER, seq: 0 };
-  const [index, lane] = filter.lane === null ? ["letters_by_group", ""] : ["letters_by_lane", "i.lane = ?5 AND"];
+  const [index, lane] =
+    filter.lane === null ? ["letters_by_group", ""] : ["letters_by_lane", "i.lane = ?5 AND"];
   const { results } = await db
     .prepare(
       `WITH page (seq) AS (
@@ -143,14 +160,24 @@ export async function listLetters(db: LedgerDatabase, filter: LetterFilter, page
          ORDER BY l.opened_at DESC, l.seq DESC LIMIT ?4)
        SELECT ${SUMMARY_COLUMNS} FROM letters WHERE seq IN page ORDER BY opened_at DESC, seq DESC`,
     )
-    .bind(filter.fromMs ?? 0, end.openedAtMs, end.seq, page.limit + 1, filter.lane, filter.state, filter.kind, filter.code)
+    .bind(
+      filter.fromMs ?? 0,
+      end.openedAtMs,
+      end.seq,
+      page.limit + 1,
+      filter.lane,
+      filter.state,
+      filter.kind,
+      filter.code,
+    )
     .all();
   const rows = results.map((row) => summaryRow.parse(row));
   const shown = rows.slice(0, page.limit);
   const last = shown.at(-1);
   return {
     letters: shown.map(toSummary),
-    next: rows.length > page.limit && last !== undefined ? { openedAtMs: last.opened_at, seq: last.seq } : null,
+    next:
+      rows.length > page.limit && last !== undefined ? { openedAtMs: last.opened_at, seq: last.seq } : null,
   };
 }
 
@@ -163,7 +190,9 @@ export interface LetterWithHistory {
 export async function showLetter(db: LedgerDatabase, id: string): Promise<LetterWithHistory | null> {
   const [letters, history] = await db.batch([
     db.prepare(`SELECT ${SUMMARY_COLUMNS}, body_format, body FROM letters WHERE id = ?`).bind(id),
-    db.prepare("SELECT at, actor, action, reason FROM letter_history WHERE letter_id = ? ORDER BY number").bind(id),
+    db
+      .prepare("SELECT at, actor, action, reason FROM letter_history WHERE letter_id = ? ORDER BY number")
+      .bind(id),
   ]);
   const found = letters?.results[0];
   if (found === undefined || history === undefined) return null;
@@ -210,7 +239,9 @@ export async function letterDepth(db: LedgerDatabase): Promise<LetterDepth> {
   return {
     ...states,
     byCode: Object.fromEntries(byCode),
-    byLane: Object.fromEntries((lanes?.results ?? []).map((row) => laneRow.parse(row)).map(({ lane, letters }) => [lane, letters])),
+    byLane: Object.fromEntries(
+      (lanes?.results ?? []).map((row) => laneRow.parse(row)).map(({ lane, letters }) => [lane, letters]),
+    ),
     oldestOpenAtMs: oldestRow.parse(oldest?.results[0]).at,
   };
 }

@@ -28,7 +28,12 @@ export const summaryRow = z.object({
   updated_at: z.number(),
 });
 export const letterRow = summaryRow.extend({ body_format: z.enum(BODY_FORMATS), body: z.string() });
-export const historyRow = z.object({ at: z.number(), actor: z.string(), action: z.string(), reason: z.string() });
+export const historyRow = z.object({
+  at: z.number(),
+  actor: z.string(),
+  action: z.string(),
+  reason: z.string(),
+});
 export const countRow = z.object({ state: z.enum(LETTER_STATES), code: z.string(), letters: z.number() });
 export const laneRow = z.object({ lane: z.string(), letters: z.number() });
 export const oldestRow = z.object({ at: z.number().nullable() });

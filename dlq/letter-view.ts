@@ -1,6 +1,15 @@
 import { z } from "@hono/zod-openapi";
-import { LETTER_KINDS, LETTER_STATES, type Letter, type LetterHistoryEntry, type LetterSummary } from "../domain/dead-letter.ts";
+import {
+  LETTER_KINDS,
+  LETTER_STATES,
+  type Letter,
+  type LetterHistoryEntry,
+  type LetterSummary,
+} from "../domain/dead-letter.ts";
 import { FAILURES, isFailureCode } from "../domain/failure.ts";
+
+/** Many JSON readers recurse, and some stop at a few hundred levels. */
+const MAX_NESTING = 100;
 
 const time = z.string().openapi({ format: "date-time" });
 
@@ -34,7 +43,7 @@ export const letterSchema = summarySchema
     remedy: z.string().nullable().openapi({ description: "What helps against this failure." }),
     bodyFormat: z.enum(["json", "json-text", "superjson", "base64", "text"]).openapi({
       description:
-        "How `body` holds what came. json, superjson: parsed. json-text: JSON nested too deep to be part of this answer. base64: bytes. text: a description only.",
+        "How `body` holds what came. json, superjson: parsed. json-text: JSON nested too deep for this answer, as text. base64: bytes. text: a description only.",
     }),
     body: z.unknown(),
     history: z.array(z.object({ at: time, actor: z.string(), action: z.string(), reason: z.string() })),
@@ -42,7 +51,22 @@ export const letterSchema = summarySchema
   .openapi("Letter");
 
 export function summaryView(letter: LetterSummary): z.infer<typeof summarySchema> {
-  const { id, kind, state, lane, directiveId, digest, generation, sourceQueue, code, message, firstFailureCode, attempts, directiveStatus, sequence } = letter;
+  const {
+    id,
+    kind,
+    state,
+    lane,
+    directiveId,
+    digest,
+    generation,
+    sourceQueue,
+    code,
+    message,
+    firstFailureCode,
+    attempts,
+    directiveStatus,
+    sequence,
+  } = letter;
   return {
     id,
     kind,
@@ -66,7 +90,10 @@ export function summaryView(letter: LetterSummary): z.infer<typeof summarySchema
   };
 }
 
-export function letterView(letter: Letter, history: readonly LetterHistoryEntry[]): z.infer<typeof letterSchema> {
+export function letterView(
+  letter: Letter,
+  history: readonly LetterHistoryEntry[],
+): z.infer<typeof letterSchema> {
   return {
     ...summaryView(letter),
     remedy: isFailureCode(letter.code) ? FAILURES[letter.code].remedy : null,
@@ -88,15 +115,19 @@ function bodyView({ body, bodyFormat }: Letter): Pick<z.infer<typeof letterSchem
   }
 }
 
-/** Null for what cannot be written as a part of an answer: reading JSON takes any depth, writing it recurses. */
+/** Null for what a reader of the answer could not be asked to read. */
 function parsedWithin(text: string): { readonly value: unknown } | null {
   try {
     const value: unknown = JSON.parse(text);
-    JSON.stringify({ body: value });
-    return { value };
+    return nestsDeeper(value, MAX_NESTING) ? null : { value };
   } catch {
     return null;
   }
+}
+
+function nestsDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => nestsDeeper(inner, levels - 1));
 }
 
 function iso(atMs: number): string {

@@ -1,4 +1,3 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { NewLetter } from "../domain/dead-letter.ts";
 import { digestOf, encodePayload } from "../domain/directive.ts";
@@ -45,7 +44,10 @@ export function laneLetter(facts: LaneLetter, { sourceQueue, nowMs }: Arrival): 
 }
 
 /** No lane took the directive, so the rejection carries it. It was sent when the directive failed. */
-export function introductionLetter({ directive, code, message, attempts, sourceQueue }: ProducerRejection, { sentAtMs, nowMs }: Arrival): NewLetter {
+export function introductionLetter(
+  { directive, code, message, attempts, sourceQueue }: ProducerRejection,
+  { sentAtMs, nowMs }: Arrival,
+): NewLetter {
   return {
     ...unsequenced({ code, message }),
     kind: "introduction",
@@ -64,14 +66,20 @@ export function introductionLetter({ directive, code, message, attempts, sourceQ
 }
 
 /** The whole message as it came. It failed at some time between its sending and now: the platform does not say when. */
-export function rawLetter(failure: Failure, attempts: number, { messageId, body, sentAtMs, nowMs, sourceQueue }: Arrival): NewLetter {
+export async function rawLetter(
+  failure: Failure,
+  attempts: number,
+  { messageId, body, sentAtMs, nowMs, sourceQueue }: Arrival,
+): Promise<NewLetter> {
   const { format, text } = rawBody(body);
+  // The platform's own hash: a batch may hold 12 MB.
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", utf8ToBytes(text)));
   return {
     ...unsequenced(failure),
     kind: "raw",
     lane: null,
     directiveId: messageId,
-    digest: bytesToHex(sha256(utf8ToBytes(text))),
+    digest: bytesToHex(digest),
     generation: 0,
     sourceQueue,
     firstFailureAtMs: Math.min(sentAtMs, nowMs),
@@ -84,9 +92,18 @@ export function rawLetter(failure: Failure, attempts: number, { messageId, body,
 }
 
 function unsequenced({ code, message }: Failure) {
-  return { code, message: clipped(message), firstFailureCode: code, directiveStatus: null, sequence: null, transactions: [] };
+  return {
+    code,
+    message: clipped(message),
+    firstFailureCode: code,
+    directiveStatus: null,
+    sequence: null,
+    transactions: [],
+  };
 }
 
 function clipped(text: string): string {
-  return text.length <= MAX_MESSAGE_LENGTH ? text.toWellFormed() : `${text.slice(0, MAX_MESSAGE_LENGTH - 1).toWellFormed()}…`;
+  return text.length <= MAX_MESSAGE_LENGTH
+    ? text.toWellFormed()
+    : `${text.slice(0, MAX_MESSAGE_LENGTH - 1).toWellFormed()}…`;
 }

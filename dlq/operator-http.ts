@@ -31,7 +31,11 @@ const code = z.string().transform((text, context): FailureCode => {
 });
 
 const time = z.iso
-  .datetime({ offset: true, error: "must be a time such as 2030-01-31T12:00:00Z (ISO 8601 with a zone)" })
+  .datetime({
+    offset: true,
+    abort: true,
+    error: "must be a time such as 2030-01-31T12:00:00Z (ISO 8601 with a zone)",
+  })
   .transform((text) => Date.parse(text));
 
 function oneOf<const Names extends readonly string[]>(names: Names) {
@@ -46,14 +50,20 @@ const listQuery = z
     lane: account.optional().openapi({ description: "A CAIP-10 account in any spelling." }),
     from: time.optional().openapi({ description: "Opened at this time or later." }),
     to: time.optional().openapi({ description: "Opened before this time." }),
-    cursor: z.string().optional().openapi({ description: "`nextCursor` of the page before, with the same filter." }),
+    cursor: z
+      .string()
+      .optional()
+      .openapi({ description: "`nextCursor` of the page before, with the same filter." }),
     limit: z
       .string()
       .regex(/^([1-9][0-9]?|100)$/, "must be a whole number from 1 to 100")
       .transform(Number)
       .default(50),
   })
-  .refine(({ from, to }) => from === undefined || to === undefined || from < to, { path: ["from"], error: "must be before to" });
+  .refine(({ from, to }) => from === undefined || to === undefined || from < to, {
+    path: ["from"],
+    error: "must be before to",
+  });
 
 const nothing = z.strictObject({});
 
@@ -73,7 +83,9 @@ const depthSchema = z
       resolved: count,
       discarded: count,
       byCode: z.record(z.string(), count).openapi({ description: "Open letters by failure code." }),
-      byLane: z.record(z.string(), count).openapi({ description: "Open letters of the 100 lanes that have most." }),
+      byLane: z
+        .record(z.string(), count)
+        .openapi({ description: "Open letters of the 100 lanes that have most." }),
       oldestOpenAt: z.string().nullable().openapi({ format: "date-time" }),
     }),
   })
@@ -92,7 +104,10 @@ const problemSchema = z.object({
 });
 
 /** The content's key is no literal, so that handlers may answer with `problem`, the one form of every error. */
-function refusal(description: string): { description: string; content: Record<string, { schema: typeof problemSchema }> } {
+function refusal(description: string): {
+  description: string;
+  content: Record<string, { schema: typeof problemSchema }>;
+} {
   return { description, content: { "application/problem+json": { schema: problemSchema } } };
 }
 
@@ -100,14 +115,20 @@ const depthRoute = createRoute({
   method: "get",
   path: "/v1/dlq/depth",
   request: { query: nothing },
-  responses: { 200: answer("Backlog of each queue, and the ledger's letters", depthSchema), 400: refusal("Unknown parameters") },
+  responses: {
+    200: answer("Backlog of each queue, and the ledger's letters", depthSchema),
+    400: refusal("Unknown parameters"),
+  },
 });
 const listRoute = createRoute({
   method: "get",
   path: "/v1/dlq/letters",
   request: { query: listQuery },
   responses: {
-    200: answer("Letters, newest first, without bodies", z.object({ letters: z.array(summarySchema), nextCursor: z.string().nullable() })),
+    200: answer(
+      "Letters, newest first, without bodies",
+      z.object({ letters: z.array(summarySchema), nextCursor: z.string().nullable() }),
+    ),
     400: refusal("Wrong parameters, each named"),
   },
 });
@@ -115,27 +136,47 @@ const showRoute = createRoute({
   method: "get",
   path: "/v1/dlq/letters/{id}",
   request: { params: z.object({ id: z.string() }), query: nothing },
-  responses: { 200: answer("One letter, whole, with its history", letterSchema), 400: refusal("Unknown parameters"), 404: refusal("No such letter") },
+  responses: {
+    200: answer("One letter, whole, with its history", letterSchema),
+    400: refusal("Unknown parameters"),
+    404: refusal("No such letter"),
+  },
 });
 
 export function dlqRoutes(): OpenAPIHono<DlqHttp> {
   const app = new OpenAPIHono<DlqHttp>({
-    defaultHook: (result) => (result.success ? undefined : problem(400, "some parameters are wrong", { errors: fieldProblems(result.error) })),
+    defaultHook: (result) =>
+      result.success
+        ? undefined
+        : problem(400, "some parameters are wrong", { errors: fieldProblems(result.error) }),
   });
 
   app.openapi(depthRoute, async (c) => c.json(await depth(c.env), 200));
 
   app.openapi(listRoute, async (c) => {
     const { state, code: failure, kind, lane, from, to, cursor, limit } = c.req.valid("query");
-    const filter: LetterFilter = { state: state ?? null, code: failure ?? null, kind: kind ?? null, lane: lane ?? null, fromMs: from ?? null, toMs: to ?? null };
+    const filter: LetterFilter = {
+      state: state ?? null,
+      code: failure ?? null,
+      kind: kind ?? null,
+      lane: lane ?? null,
+      fromMs: from ?? null,
+      toMs: to ?? null,
+    };
     let after: LetterPosition | null = null;
     if (cursor !== undefined) {
       const position = decodeCursor(cursor, filter);
-      if (!position.ok) return problem(400, "the cursor is wrong", { errors: [{ field: "cursor", message: position.error }] });
+      if (!position.ok)
+        return problem(400, "the cursor is wrong", {
+          errors: [{ field: "cursor", message: position.error }],
+        });
       after = position.value;
     }
     const { letters, next } = await listLetters(c.env.LEDGER, filter, { after, limit });
-    return c.json({ letters: letters.map(summaryView), nextCursor: next === null ? null : encodeCursor(next, filter) }, 200);
+    return c.json(
+      { letters: letters.map(summaryView), nextCursor: next === null ? null : encodeCursor(next, filter) },
+      200,
+    );
   });
 
   app.openapi(showRoute, async (c) => {

@@ -91,7 +91,10 @@ function jsonText(root: unknown): string {
     pending.push({ text: isArray ? "]" : "}" });
     for (const [index, key] of [...Object.keys(value).entries()].toReversed()) {
       const comma = index === 0 ? "" : ",";
-      pending.push({ value: Reflect.get(value, key) }, { text: isArray ? comma : `${comma}${JSON.stringify(key)}:` });
+      pending.push(
+        { value: Reflect.get(value, key) },
+        { text: isArray ? comma : `${comma}${JSON.stringify(key)}:` },
+      );
     }
   }
   return written.join("");

@@ -71,20 +71,26 @@ export function defineConfig(input: ConfigInput): Config {
   const chains = new Map<string, Chain>();
   const signers = new Map<AccountId, Signer>();
   for (const [id, chain] of Object.entries(input.chains)) {
-    if (!isChainId(id)) throw new Error(`lockstep.config.ts: chains.${id}: the key must be a CAIP-2 chain id such as eip155:1`);
+    if (!isChainId(id))
+      throw new Error(`lockstep.config.ts: chains.${id}: the key must be a CAIP-2 chain id such as eip155:1`);
     const policy = { ...DEFAULT_CHAIN_POLICY, ...chain.policy };
     for (const [name, value] of Object.entries(policy)) {
-      if (!Number.isFinite(value) || value <= 0) throw new Error(`lockstep.config.ts: chains.${id}.policy.${name} must be a positive number`);
+      if (!Number.isFinite(value) || value <= 0)
+        throw new Error(`lockstep.config.ts: chains.${id}.policy.${name} must be a positive number`);
     }
     if (policy.rpcTimeoutSeconds * 3 > policy.leaseSeconds) {
-      throw new Error(`lockstep.config.ts: chains.${id}.policy: rpcTimeoutSeconds must be at most a third of leaseSeconds`);
+      throw new Error(
+        `lockstep.config.ts: chains.${id}.policy: rpcTimeoutSeconds must be at most a third of leaseSeconds`,
+      );
     }
     chains.set(id, { id, rpcUrl: chain.rpcUrl, policy });
     for (const { account: text, key } of chain.signers) {
       const account = parseAccount(text);
       if (!account.ok) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} ${account.error}`);
-      if (account.value.chain !== id) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is on another chain`);
-      if (signers.has(account.value.id)) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is there twice`);
+      if (account.value.chain !== id)
+        throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is on another chain`);
+      if (signers.has(account.value.id))
+        throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is there twice`);
       signers.set(account.value.id, { account: account.value, key });
     }
   }

@@ -16,48 +16,185 @@ interface FailureRow {
  */
 export const FAILURES = {
   // The message, before any lane has it.
-  malformed_message: { contained: "dead-letter", summary: "The queue message is not a directive, a doorbell or a rejection.", remedy: "Fix the producer; send it again with `directive({...})`." },
-  unsupported_version: { contained: "dead-letter", summary: "The message has a version that this Worker does not know.", remedy: "Deploy the Worker that knows it, then replay." },
-  payload_too_large: { contained: "dead-letter", summary: "The directive is larger than 96 KB.", remedy: "Split it, or store the data elsewhere and refer to it." },
-  unsupported_chain: { contained: "dead-letter", summary: "No chain of that id is configured.", remedy: "Add the chain to lockstep.config.ts, deploy, replay." },
-  unsupported_action: { contained: "dead-letter", summary: "The action does not fit the chain of the account.", remedy: "Send evm.transaction to eip155 accounts, cosmos.messages to cosmos accounts." },
-  no_signer: { contained: "dead-letter", summary: "No signer is configured for the account.", remedy: "Add the signer to lockstep.config.ts and its secret, deploy, replay." },
-  conflicting_payload: { contained: "dead-letter", summary: "The lane has another payload under the same id.", remedy: "An id is used once: send the new payload under a new id." },
-  exhausted: { contained: "dead-letter", summary: "The queue gave the message up before it was admitted.", remedy: "Look for the outage at that time, then replay." },
+  malformed_message: {
+    contained: "dead-letter",
+    summary: "The queue message is not a directive, a doorbell or a rejection.",
+    remedy: "Fix the producer; send it again with `directive({...})`.",
+  },
+  unsupported_version: {
+    contained: "dead-letter",
+    summary: "The message has a version that this Worker does not know.",
+    remedy: "Deploy the Worker that knows it, then replay.",
+  },
+  payload_too_large: {
+    contained: "dead-letter",
+    summary: "The directive is larger than 96 KB.",
+    remedy: "Split it, or store the data elsewhere and refer to it.",
+  },
+  unsupported_chain: {
+    contained: "dead-letter",
+    summary: "No chain of that id is configured.",
+    remedy: "Add the chain to lockstep.config.ts, deploy, replay.",
+  },
+  unsupported_action: {
+    contained: "dead-letter",
+    summary: "The action does not fit the chain of the account.",
+    remedy: "Send evm.transaction to eip155 accounts, cosmos.messages to cosmos accounts.",
+  },
+  no_signer: {
+    contained: "dead-letter",
+    summary: "No signer is configured for the account.",
+    remedy: "Add the signer to lockstep.config.ts and its secret, deploy, replay.",
+  },
+  conflicting_payload: {
+    contained: "dead-letter",
+    summary: "The lane has another payload under the same id.",
+    remedy: "An id is used once: send the new payload under a new id.",
+  },
+  exhausted: {
+    contained: "dead-letter",
+    summary: "The queue gave the message up before it was admitted.",
+    remedy: "Look for the outage at that time, then replay.",
+  },
 
   // The directive's own time.
-  expired: { contained: "dead-letter", summary: "expiresAt passed before work on the directive began.", remedy: "Send it again under a new id if it is still wanted." },
-  gave_up: { contained: "dead-letter", summary: "Transient failures lasted longer than giveUpAfter.", remedy: "Remove the last failure's cause, then replay." },
+  expired: {
+    contained: "dead-letter",
+    summary: "expiresAt passed before work on the directive began.",
+    remedy: "Send it again under a new id if it is still wanted.",
+  },
+  gave_up: {
+    contained: "dead-letter",
+    summary: "Transient failures lasted longer than giveUpAfter.",
+    remedy: "Remove the last failure's cause, then replay.",
+  },
 
   // The node's own answer.
-  execution_reverted: { contained: "dead-letter", summary: "The call reverts.", remedy: "Read the revert reason; send a corrected directive under a new id." },
-  reverted: { contained: "dead-letter", summary: "The transaction was mined and reverted: its one effect is spent.", remedy: "Send a corrected directive under a new id." },
-  intrinsic_gas_too_low: { contained: "dead-letter", summary: "The gas limit is below what the transaction costs before it runs.", remedy: "Raise or omit `gas`." },
-  gas_limit_exceeded: { contained: "dead-letter", summary: "The gas limit is above what a block may hold.", remedy: "Lower or omit `gas`." },
-  out_of_gas: { contained: "dead-letter", summary: "The call needs more gas than the directive's `gas` allows.", remedy: "Raise or omit `gas`." },
-  invalid_transaction: { contained: "dead-letter", summary: "The node refuses the form of the transaction.", remedy: "Read the message; correct the directive or the chain's configuration." },
-  insufficient_funds: { contained: "retry", summary: "The account cannot pay value and gas.", remedy: "Fund the account." },
-  fee_too_low: { contained: "retry", summary: "The fee is below what the node takes now.", remedy: "None: the next attempt reads the fee again." },
-  nonce_too_low: { contained: "retry", summary: "The chain has used the sequence already.", remedy: "None: the lane adopts the chain's sequence." },
-  nonce_too_high: { contained: "retry", summary: "The chain does not take a sequence so far ahead.", remedy: "None: the lane waits for its earlier sequences." },
-  nonce_occupied: { contained: "retry", summary: "The pool holds another transaction at the sequence.", remedy: "Find who else sends from the account." },
-  pool_full: { contained: "retry", summary: "The node's pool is full.", remedy: "None, or use another node." },
-  unknown_rpc_error: { contained: "retry", summary: "The node answered an error that is not in the table of known refusals, so a send that got it counts as uncertain.", remedy: "Read the message; report the code so that it gets a row." },
+  execution_reverted: {
+    contained: "dead-letter",
+    summary: "The call reverts.",
+    remedy: "Read the revert reason; send a corrected directive under a new id.",
+  },
+  reverted: {
+    contained: "dead-letter",
+    summary: "The transaction was mined and reverted: its one effect is spent.",
+    remedy: "Send a corrected directive under a new id.",
+  },
+  intrinsic_gas_too_low: {
+    contained: "dead-letter",
+    summary: "The gas limit is below what the transaction costs before it runs.",
+    remedy: "Raise or omit `gas`.",
+  },
+  gas_limit_exceeded: {
+    contained: "dead-letter",
+    summary: "The gas limit is above what a block may hold.",
+    remedy: "Lower or omit `gas`.",
+  },
+  out_of_gas: {
+    contained: "dead-letter",
+    summary: "The call needs more gas than the directive's `gas` allows.",
+    remedy: "Raise or omit `gas`.",
+  },
+  invalid_transaction: {
+    contained: "dead-letter",
+    summary: "The node refuses the form of the transaction.",
+    remedy: "Read the message; correct the directive or the chain's configuration.",
+  },
+  insufficient_funds: {
+    contained: "retry",
+    summary: "The account cannot pay value and gas.",
+    remedy: "Fund the account.",
+  },
+  fee_too_low: {
+    contained: "retry",
+    summary: "The fee is below what the node takes now.",
+    remedy: "None: the next attempt reads the fee again.",
+  },
+  nonce_too_low: {
+    contained: "retry",
+    summary: "The chain has used the sequence already.",
+    remedy: "None: the lane adopts the chain's sequence.",
+  },
+  nonce_too_high: {
+    contained: "retry",
+    summary: "The chain does not take a sequence so far ahead.",
+    remedy: "None: the lane waits for its earlier sequences.",
+  },
+  nonce_occupied: {
+    contained: "retry",
+    summary: "The pool holds another transaction at the sequence.",
+    remedy: "Find who else sends from the account.",
+  },
+  pool_full: {
+    contained: "retry",
+    summary: "The node's pool is full.",
+    remedy: "None, or use another node.",
+  },
+  unknown_rpc_error: {
+    contained: "retry",
+    summary:
+      "The node answered an error that is not in the table of known refusals, so a send that got it counts as uncertain.",
+    remedy: "Read the message; report the code so that it gets a row.",
+  },
 
   // The endpoint in front of the node, or the way to it.
-  bad_request: { contained: "dead-letter", summary: "The endpoint answered 400.", remedy: "Check the RPC URL and what the endpoint allows." },
-  unauthorized: { contained: "dead-letter", summary: "The endpoint answered 401.", remedy: "Renew the credential in the RPC URL secret, resume the lane, replay." },
-  forbidden: { contained: "dead-letter", summary: "The endpoint answered 403.", remedy: "Check what the credential may do, resume the lane, replay." },
-  rate_limited: { contained: "retry", summary: "The endpoint answered 429.", remedy: "None, or raise the plan's limit." },
-  endpoint_timeout: { contained: "retry", summary: "The endpoint answered 408 or 425, or did not answer in time.", remedy: "None, or use another endpoint." },
-  endpoint_error: { contained: "retry", summary: "The endpoint answered 5xx, or what is not JSON-RPC.", remedy: "None, or use another endpoint." },
-  network_error: { contained: "retry", summary: "The endpoint could not be reached.", remedy: "None, or check the RPC URL." },
-  wrong_chain: { contained: "retry", summary: "The endpoint serves another chain than the account's.", remedy: "Correct the RPC URL." },
-  signer_unavailable: { contained: "retry", summary: "The signer's secret is missing or is not the account's key.", remedy: "Set the secret named in lockstep.config.ts." },
+  bad_request: {
+    contained: "dead-letter",
+    summary: "The endpoint answered 400.",
+    remedy: "Check the RPC URL and what the endpoint allows.",
+  },
+  unauthorized: {
+    contained: "dead-letter",
+    summary: "The endpoint answered 401.",
+    remedy: "Renew the credential in the RPC URL secret, resume the lane, replay.",
+  },
+  forbidden: {
+    contained: "dead-letter",
+    summary: "The endpoint answered 403.",
+    remedy: "Check what the credential may do, resume the lane, replay.",
+  },
+  rate_limited: {
+    contained: "retry",
+    summary: "The endpoint answered 429.",
+    remedy: "None, or raise the plan's limit.",
+  },
+  endpoint_timeout: {
+    contained: "retry",
+    summary: "The endpoint answered 408 or 425, or did not answer in time.",
+    remedy: "None, or use another endpoint.",
+  },
+  endpoint_error: {
+    contained: "retry",
+    summary: "The endpoint answered 5xx, or what is not JSON-RPC.",
+    remedy: "None, or use another endpoint.",
+  },
+  network_error: {
+    contained: "retry",
+    summary: "The endpoint could not be reached.",
+    remedy: "None, or check the RPC URL.",
+  },
+  wrong_chain: {
+    contained: "retry",
+    summary: "The endpoint serves another chain than the account's.",
+    remedy: "Correct the RPC URL.",
+  },
+  signer_unavailable: {
+    contained: "retry",
+    summary: "The signer's secret is missing or is not the account's key.",
+    remedy: "Set the secret named in lockstep.config.ts.",
+  },
 
   // The lane's own protocol.
-  lease_lost: { contained: "retry", summary: "The lease ended before the work was settled.", remedy: "None: the lane looks the transactions up and sends them again." },
-  foreign_transaction: { contained: "retry", summary: "Another transaction of the account took the sequence.", remedy: "Find who else sends from the account." },
+  lease_lost: {
+    contained: "retry",
+    summary: "The lease ended before the work was settled.",
+    remedy: "None: the lane looks the transactions up and sends them again.",
+  },
+  foreign_transaction: {
+    contained: "retry",
+    summary: "Another transaction of the account took the sequence.",
+    remedy: "Find who else sends from the account.",
+  },
 } as const satisfies Record<string, FailureRow>;
 
 export type FailureCode = keyof typeof FAILURES;

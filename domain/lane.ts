@@ -43,7 +43,15 @@ export type AdmissionAnswer =
   | { readonly kind: "conflict"; readonly status: DirectiveStatus };
 
 /** `queued → recorded → broadcast → confirmed`, or `reverted`, `dead`, `review`, `replaced`. */
-export type DirectiveStatus = "queued" | "recorded" | "broadcast" | "confirmed" | "reverted" | "dead" | "review" | "replaced";
+export type DirectiveStatus =
+  | "queued"
+  | "recorded"
+  | "broadcast"
+  | "confirmed"
+  | "reverted"
+  | "dead"
+  | "review"
+  | "replaced";
 
 /** A directive lent to one token, oldest admission first. */
 export interface LentDirective {
@@ -176,7 +184,15 @@ export interface LaneLetter extends LetterKey {
 export interface TransactionView {
   readonly hash: string;
   readonly sequence: number;
-  readonly status: "recorded" | "refused" | "unsent" | "uncertain" | "accepted" | "included" | "reverted" | "superseded";
+  readonly status:
+    | "recorded"
+    | "refused"
+    | "unsent"
+    | "uncertain"
+    | "accepted"
+    | "included"
+    | "reverted"
+    | "superseded";
 }
 
 export interface DirectiveView {

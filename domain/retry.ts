@@ -15,8 +15,16 @@ export const PLATFORM_MAX_DELAY_SECONDS = 86_400;
  * @param random a number in [0, 1): full jitter, so that many lanes do not come back together
  * @param retryAfterSeconds the other side's own wish: never undercut, and capped by the platform alone
  */
-export function retryDelaySeconds(attempt: number, random: number, retryAfterSeconds = 0, policy = RETRY): number {
-  const ceiling = Math.min(policy.capSeconds, policy.baseSeconds * 2 ** Math.min(30, Math.max(0, attempt - 1)));
+export function retryDelaySeconds(
+  attempt: number,
+  random: number,
+  retryAfterSeconds = 0,
+  policy = RETRY,
+): number {
+  const ceiling = Math.min(
+    policy.capSeconds,
+    policy.baseSeconds * 2 ** Math.min(30, Math.max(0, attempt - 1)),
+  );
   const jittered = Math.ceil(ceiling * random);
   const wished = Number.isFinite(retryAfterSeconds) ? Math.max(0, Math.ceil(retryAfterSeconds)) : 0;
   return Math.min(PLATFORM_MAX_DELAY_SECONDS, Math.max(1, jittered, wished));

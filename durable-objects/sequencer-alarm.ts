@@ -51,7 +51,9 @@ export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void
 
 /** The one alarm's time: the earliest of all due times. */
 export function alarmDueMs(lane: LaneState): number | null {
-  const due = [lane.header.ringAtMs, lane.header.confirmAtMs, lane.lettersOwedNextMs()].filter((atMs) => atMs !== null);
+  const due = [lane.header.ringAtMs, lane.header.confirmAtMs, lane.lettersOwedNextMs()].filter(
+    (atMs) => atMs !== null,
+  );
   return due.length === 0 ? null : Math.min(...due);
 }
 

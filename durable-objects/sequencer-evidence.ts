@@ -30,16 +30,23 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
   const { header } = lane;
   expireLeases(lane, moment.nowMs);
   const looked = new Set(evidence.looked);
-  const receipts = new Map(evidence.receipts.filter(({ block }) => block <= evidence.block).map((receipt) => [receipt.hash, receipt]));
+  const receipts = new Map(
+    evidence.receipts
+      .filter(({ block }) => block <= evidence.block)
+      .map((receipt) => [receipt.hash, receipt]),
+  );
   let finalized = 0;
-  for (const slot of [...lane.slots.values()]) {
+  for (const slot of lane.slots.values()) {
     if (slot.sequence >= evidence.sequence) continue;
     if (slot.state === "skipped") {
       lane.putSlot({ ...slot, state: "other" });
     } else if (slot.state === "open" && slot.transactions.every(({ hash }) => looked.has(hash))) {
-      const landed = slot.transactions.map(({ hash }) => receipts.get(hash)).find((receipt) => receipt !== undefined);
+      const landed = slot.transactions
+        .map(({ hash }) => receipts.get(hash))
+        .find((receipt) => receipt !== undefined);
       const noop = slot.transactions.some(({ hash, noop: burnt }) => burnt && hash === landed?.hash);
-      if (landed === undefined || noop) superseded(lane, slot, noop ? "a no-op" : "another transaction", moment);
+      if (landed === undefined || noop)
+        superseded(lane, slot, noop ? "a no-op" : "another transaction", moment);
       else own(lane, slot, landed, moment);
       finalized += 1;
     }
@@ -54,12 +61,19 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
   return { finalized, open: openSlots(lane).length };
 }
 
-function own(lane: LaneState, slot: Slot, landed: { readonly hash: string; readonly success: boolean }, { nowMs }: Moment): void {
+function own(
+  lane: LaneState,
+  slot: Slot,
+  landed: { readonly hash: string; readonly success: boolean },
+  { nowMs }: Moment,
+): void {
   lane.putSlot({ ...slot, state: "own" });
   const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (record === undefined) return;
   const views = viewsOf(slot).map((view) =>
-    view.hash === landed.hash ? ({ ...view, status: landed.success ? "included" : "reverted" } as const) : ({ ...view, status: "superseded" } as const),
+    view.hash === landed.hash
+      ? ({ ...view, status: landed.success ? "included" : "reverted" } as const)
+      : ({ ...view, status: "superseded" } as const),
   );
   const ended = { ...record, sequence: slot.sequence, log: [...record.log, ...views], updatedAtMs: nowMs };
   const attempts = record.state === "review" ? record.attempts : record.attempts + 1;
@@ -68,7 +82,11 @@ function own(lane: LaneState, slot: Slot, landed: { readonly hash: string; reado
     lane.header.counts.settled += 1;
     return;
   }
-  const failure = { code: "reverted", message: `transaction ${landed.hash} was mined and reverted`, atMs: nowMs } as const;
+  const failure = {
+    code: "reverted",
+    message: `transaction ${landed.hash} was mined and reverted`,
+    atMs: nowMs,
+  } as const;
   lane.putDirective({ ...failed(ended, failure), attempts, state: "reverted" });
   lane.header.counts.dead += 1;
   lane.oweLetter(record.id, nowMs);
@@ -79,10 +97,23 @@ function superseded(lane: LaneState, slot: Slot, by: string, { nowMs }: Moment):
   lane.putSlot({ ...slot, state: "other" });
   const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (record === undefined) return;
-  lane.addEvent({ atMs: nowMs, kind: "superseded", detail: `sequence ${slot.sequence} of directive ${slot.id} was used by ${by}` });
+  lane.addEvent({
+    atMs: nowMs,
+    kind: "superseded",
+    detail: `sequence ${slot.sequence} of directive ${slot.id} was used by ${by}`,
+  });
   const views = viewsOf(slot).map((view) => ({ ...view, status: "superseded" }) as const);
-  const freed: DirectiveRecord = { ...record, log: [...record.log, ...views], sequence: null, notBeforeMs: nowMs };
-  const failure = { code: "foreign_transaction", message: `${by} used sequence ${slot.sequence}`, atMs: nowMs } as const;
+  const freed: DirectiveRecord = {
+    ...record,
+    log: [...record.log, ...views],
+    sequence: null,
+    notBeforeMs: nowMs,
+  };
+  const failure = {
+    code: "foreign_transaction",
+    message: `${by} used sequence ${slot.sequence}`,
+    atMs: nowMs,
+  } as const;
   if (record.state === "review") {
     // The letter is out already: `review` closes as dead, and only an operator sends it again.
     lane.putDirective({ ...failed(freed, record.failure ?? failure), state: "dead" });

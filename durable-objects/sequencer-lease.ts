@@ -51,7 +51,8 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
   const rebroadcast = overdue.filter((slot) => !wantsBurn(slot)).slice(0, MAX_FLIGHT);
   const holes = header.next === null ? [] : holesOf(lane).slice(0, MAX_FLIGHT);
   // `full` withholds only new numbers: holes and rebroadcasts are always given (R11).
-  const unconfirmed = openSlots(lane).length + header.leases.reduce((sum, { range }) => sum + range.length, 0);
+  const unconfirmed =
+    openSlots(lane).length + header.leases.reduce((sum, { range }) => sum + range.length, 0);
   const room = Math.max(0, policy.maxUnconfirmed - unconfirmed);
   const directives = due.slice(0, Math.min(MAX_FLIGHT, Math.max(holes.length, holes.length + room)));
   if (directives.length === 0 && holes.length === 0 && overdue.length === 0) {
@@ -85,19 +86,35 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
       const last = transactions.findLast(isExposed);
       return last === undefined ? [] : [{ sequence, hash: last.hash, raw: last.raw }];
     }),
-    burns: burns.map(({ sequence, transactions }) => ({ sequence, replaces: transactions.map(({ raw }) => raw) })),
+    burns: burns.map(({ sequence, transactions }) => ({
+      sequence,
+      replaces: transactions.map(({ raw }) => raw),
+    })),
   };
 }
 
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
-function dueDirectives(lane: LaneState, lent: ReadonlySet<string>, nowMs: number, giveUpAfterSeconds: number): readonly DirectiveRecord[] {
+function dueDirectives(
+  lane: LaneState,
+  lent: ReadonlySet<string>,
+  nowMs: number,
+  giveUpAfterSeconds: number,
+): readonly DirectiveRecord[] {
   const due: DirectiveRecord[] = [];
   let chars = 0;
   for (const record of lane.backlogDue(nowMs, MAX_FLIGHT, lent)) {
     if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) {
-      die(lane, record, { code: "expired", message: `expiresAt was ${new Date(record.expiresAtMs).toISOString()}`, atMs: nowMs });
+      die(lane, record, {
+        code: "expired",
+        message: `expiresAt was ${new Date(record.expiresAtMs).toISOString()}`,
+        atMs: nowMs,
+      });
     } else if (record.failure !== null && workedMs(lane.header, record, nowMs) >= giveUpAfterSeconds * 1000) {
-      die(lane, record, { code: "gave_up", message: `last failure: ${record.failure.code}: ${record.failure.message}`, atMs: nowMs });
+      die(lane, record, {
+        code: "gave_up",
+        message: `last failure: ${record.failure.code}: ${record.failure.message}`,
+        atMs: nowMs,
+      });
     } else {
       chars += record.payload.length;
       if (due.length > 0 && chars > MAX_FLIGHT_CHARS) break;
@@ -111,7 +128,9 @@ function dueDirectives(lane: LaneState, lent: ReadonlySet<string>, nowMs: number
 function overdueSlots(lane: LaneState, nowMs: number): readonly Slot[] {
   const worked = new Set(lane.header.leases.flatMap(slotsOf));
   return openSlots(lane)
-    .filter((slot) => slot.resendAtMs <= nowMs && !worked.has(slot.sequence) && slot.transactions.some(isExposed))
+    .filter(
+      (slot) => slot.resendAtMs <= nowMs && !worked.has(slot.sequence) && slot.transactions.some(isExposed),
+    )
     .toSorted((left, right) => left.sequence - right.sequence);
 }
 
@@ -142,11 +161,15 @@ export function endLease(lane: LaneState, lease: Lease, nowMs: number): void {
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
     if (slot?.state !== "open") continue;
-    const lapsed = slot.transactions.some(({ token, state }) => token === lease.token && state === "recorded");
+    const lapsed = slot.transactions.some(
+      ({ token, state }) => token === lease.token && state === "recorded",
+    );
     if (!lapsed) continue;
     lane.putSlot({
       ...slot,
-      transactions: slot.transactions.map((sent) => (sent.token === lease.token && sent.state === "recorded" ? { ...sent, state: "uncertain" } : sent)),
+      transactions: slot.transactions.map((sent) =>
+        sent.token === lease.token && sent.state === "recorded" ? { ...sent, state: "uncertain" } : sent,
+      ),
       resendAtMs: nowMs,
     });
   }
@@ -166,7 +189,12 @@ export function expireLeases(lane: LaneState, nowMs: number): void {
  * Binds sequences to directives, before the first send. All or nothing.
  * Invariant: after it, no number below the highest taken one is a hole of this lease (R11).
  */
-export function recordSigned(lane: LaneState, token: number, entries: readonly SignedEntry[], { nowMs }: Moment): RecordAnswer {
+export function recordSigned(
+  lane: LaneState,
+  token: number,
+  entries: readonly SignedEntry[],
+  { nowMs }: Moment,
+): RecordAnswer {
   expireLeases(lane, nowMs);
   const lease = liveLease(lane, token);
   if (lease === undefined) return { kind: "stale" };
@@ -177,7 +205,10 @@ export function recordSigned(lane: LaneState, token: number, entries: readonly S
     const burnt = lane.slots.get(sequence);
     if (burnt !== undefined) {
       // The same bytes as a refused no-op before: one entry of the log, recorded again.
-      lane.putSlot({ ...burnt, transactions: [...burnt.transactions.filter((earlier) => earlier.hash !== hash), signed] });
+      lane.putSlot({
+        ...burnt,
+        transactions: [...burnt.transactions.filter((earlier) => earlier.hash !== hash), signed],
+      });
       continue;
     }
     const record = id === null ? undefined : lane.directive(id);
@@ -201,17 +232,22 @@ function entriesProblem(lane: LaneState, lease: Lease, entries: readonly SignedE
   const lent = new Set(lease.loans.map(({ id }) => id));
   const sequences = new Set<number>();
   for (const { sequence, id } of entries) {
-    if (!granted.has(sequence)) return `sequence ${sequence} is not granted to token ${lease.token}, or is recorded twice`;
+    if (!granted.has(sequence))
+      return `sequence ${sequence} is not granted to token ${lease.token}, or is recorded twice`;
     const taken = lane.slots.get(sequence);
-    if (taken !== undefined && (id !== null || taken.state !== "open" || !lease.burns.includes(sequence))) return `sequence ${sequence} is taken`;
+    if (taken !== undefined && (id !== null || taken.state !== "open" || !lease.burns.includes(sequence)))
+      return `sequence ${sequence} is taken`;
     if (taken === undefined && lease.burns.includes(sequence)) return `sequence ${sequence} is final`;
-    if (id !== null && !lent.has(id)) return `directive ${id} is not lent to token ${lease.token}, or is recorded twice`;
+    if (id !== null && !lent.has(id))
+      return `directive ${id} is not lent to token ${lease.token}, or is recorded twice`;
     if (id !== null && lane.directive(id)?.state !== "queued") return `directive ${id} is not queued`;
     granted.delete(sequence);
     if (id !== null) lent.delete(id);
     sequences.add(sequence);
   }
   const top = Math.max(...sequences, ...lane.slots.keys());
-  const hole = lease.range.find((sequence) => sequence < top && !sequences.has(sequence) && !lane.slots.has(sequence));
+  const hole = lease.range.find(
+    (sequence) => sequence < top && !sequences.has(sequence) && !lane.slots.has(sequence),
+  );
   return hole === undefined ? null : `sequence ${hole} would stay a hole below ${top}`;
 }

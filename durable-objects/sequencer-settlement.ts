@@ -1,4 +1,10 @@
-import { dispositionOf, isCredentialFailure, isPermanent, type Failure, type TimedFailure } from "../domain/failure.ts";
+import {
+  dispositionOf,
+  isCredentialFailure,
+  isPermanent,
+  type Failure,
+  type TimedFailure,
+} from "../domain/failure.ts";
 import type { ChainReading, SettleAnswer, Settlement } from "../domain/lane.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { unreachable } from "../domain/result.ts";
@@ -59,19 +65,27 @@ function settleSlot(
   const transactions = slot.transactions.map((sent): Transaction => {
     const outcome = outcomes.get(sent.hash);
     if (outcome === undefined) return sent;
-    if (sent.state === "recorded" && sent.token === lease.token) return { ...sent, state: settledState(outcome) };
+    if (sent.state === "recorded" && sent.token === lease.token)
+      return { ...sent, state: settledState(outcome) };
     // R1: an answer about exposed bytes proves nothing against them, it can only say that the node has them.
     return isExposed(sent) && outcome.kind === "accepted" ? { ...sent, state: "accepted" } : sent;
   });
   const settled: Slot = { ...slot, transactions, resendAtMs: resendAtMs(transactions, lease, moment) };
-  const last = slot.transactions.map(({ hash }) => outcomes.get(hash)).findLast((outcome) => outcome !== undefined);
+  const last = slot.transactions
+    .map(({ hash }) => outcomes.get(hash))
+    .findLast((outcome) => outcome !== undefined);
   const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
   if (last?.kind === "accepted") lane.header.breaker = 0;
   const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (isContained(settled)) {
     lane.deleteSlot(slot.sequence);
     if (record !== undefined && failure !== null) {
-      release(lane, { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] }, failure, moment);
+      release(
+        lane,
+        { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] },
+        failure,
+        moment,
+      );
     } else if (failure !== null) {
       // A refused no-op has no directive whose delay could hold the next try back: the lane waits.
       beginOutage(lane, failure, moment);
@@ -83,7 +97,12 @@ function settleSlot(
   lane.putSlot(hopeless ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
   if (record === undefined || failure === null || record.state !== "queued") return;
   if (slot.sequence !== blamed && !hopeless) return;
-  lane.putDirective({ ...failed(record, failure), state: "review", attempts: record.attempts + 1, sequence: slot.sequence });
+  lane.putDirective({
+    ...failed(record, failure),
+    state: "review",
+    attempts: record.attempts + 1,
+    sequence: slot.sequence,
+  });
   lane.oweLetter(record.id, nowMs);
   if (isCredentialFailure(failure.code)) countCredentialFailure(lane, failure, nowMs, policy.breakerAfter);
 }
@@ -104,10 +123,18 @@ function settledState(outcome: Outcome): Transaction["state"] {
 }
 
 /** Bytes that the node is not known to have are sent again soon, the others when they ought to have been final. */
-function resendAtMs(transactions: readonly Transaction[], lease: Lease, { nowMs, policy, random }: Moment): number {
+function resendAtMs(
+  transactions: readonly Transaction[],
+  lease: Lease,
+  { nowMs, policy, random }: Moment,
+): number {
   const accepted = transactions.some(({ state }) => state === "accepted");
   const delaySeconds = accepted ? policy.rebroadcastAfterSeconds : retryDelaySeconds(2, random());
-  return nowMs + Math.max(1, Math.min(delaySeconds, policy.rebroadcastAfterSeconds)) * 1000 + (lease.token % 7) * 10;
+  return (
+    nowMs +
+    Math.max(1, Math.min(delaySeconds, policy.rebroadcastAfterSeconds)) * 1000 +
+    (lease.token % 7) * 10
+  );
 }
 
 /**
@@ -115,7 +142,7 @@ function resendAtMs(transactions: readonly Transaction[], lease: Lease, { nowMs,
  * transaction: one directive, the oldest of the flight, is put under review, the rest stays uncertain.
  */
 function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string, Outcome>): number | null {
-  let blamed: Slot | null = null;
+  let blamed: { sequence: number; admission: number } | null = null;
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
     if (slot?.state !== "open" || slot.admission === null) continue;
@@ -123,13 +150,19 @@ function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string,
       const outcome = outcomes.get(hash);
       return outcome?.kind === "uncertain" && isPermanent(outcome.failure.code);
     });
-    if (permanent && (blamed?.admission == null || slot.admission < blamed.admission)) blamed = slot;
+    if (permanent && (blamed === null || slot.admission < blamed.admission))
+      blamed = { sequence, admission: slot.admission };
   }
   return blamed?.sequence ?? null;
 }
 
 /** R8: a preflight refusal counts only if the directive owns no slot; a revert is final only for the oldest. */
-function settleRefusals(lane: LaneState, lease: Lease, refusals: Settlement["refusals"], moment: Moment): void {
+function settleRefusals(
+  lane: LaneState,
+  lease: Lease,
+  refusals: Settlement["refusals"],
+  moment: Moment,
+): void {
   const loans = new Map(lease.loans.map((loan) => [loan.id, loan]));
   for (const { id, failure } of refusals) {
     const loan = loans.get(id);
@@ -144,9 +177,16 @@ function ownsSlot(lane: LaneState, lease: Lease, id: string): boolean {
 }
 
 /** A contained failure: back to the backlog with a delay, or dead. */
-function release(lane: LaneState, before: DirectiveRecord, failure: TimedFailure, { nowMs, random }: Moment, head = true): void {
+function release(
+  lane: LaneState,
+  before: DirectiveRecord,
+  failure: TimedFailure,
+  { nowMs, random }: Moment,
+  head = true,
+): void {
   const record = { ...before, attempts: before.attempts + 1 };
-  const disposition = failure.code === "execution_reverted" && !head ? "retry" : dispositionOf(failure.code, "contained");
+  const disposition =
+    failure.code === "execution_reverted" && !head ? "retry" : dispositionOf(failure.code, "contained");
   switch (disposition) {
     case "dead-letter":
       die(lane, record, failure);
@@ -166,7 +206,12 @@ function release(lane: LaneState, before: DirectiveRecord, failure: TimedFailure
   }
 }
 
-function settleOutage(lane: LaneState, lease: Lease, { outage, reading, outcomes }: Settlement, moment: Moment): void {
+function settleOutage(
+  lane: LaneState,
+  lease: Lease,
+  { outage, reading, outcomes }: Settlement,
+  moment: Moment,
+): void {
   const { header } = lane;
   if (outage === null) {
     if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted")) header.outage = null;
@@ -174,20 +219,32 @@ function settleOutage(lane: LaneState, lease: Lease, { outage, reading, outcomes
   }
   beginOutage(lane, { ...outage, atMs: moment.nowMs }, moment);
   if (!isPermanent(outage.code)) return;
-  const oldest = lease.loans.flatMap(({ id }) => lane.directive(id) ?? []).find((record) => record.state === "queued" && !ownsSlot(lane, lease, record.id));
-  if (oldest !== undefined) die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
-  if (isCredentialFailure(outage.code)) countCredentialFailure(lane, outage, moment.nowMs, moment.policy.breakerAfter);
+  const oldest = lease.loans
+    .flatMap(({ id }) => lane.directive(id) ?? [])
+    .find((record) => record.state === "queued" && !ownsSlot(lane, lease, record.id));
+  if (oldest !== undefined)
+    die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
+  if (isCredentialFailure(outage.code))
+    countCredentialFailure(lane, outage, moment.nowMs, moment.policy.breakerAfter);
 }
 
 /** The lane waits as a whole: attempts and `notBefore` live here, so that no doorbell shortens the delay. */
 function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, random }: Moment): void {
   const attempts = (lane.header.outage?.attempts ?? 0) + 1;
-  const delaySeconds = retryDelaySeconds(attempts, random(), failure.retryAfterSeconds, { baseSeconds: 1, capSeconds: 60 });
+  const delaySeconds = retryDelaySeconds(attempts, random(), failure.retryAfterSeconds, {
+    baseSeconds: 1,
+    capSeconds: 60,
+  });
   lane.header.outage = { attempts, notBeforeMs: nowMs + delaySeconds * 1000, failure };
 }
 
 /** The breaker: a broken credential costs `breakerAfter` letters, not the whole backlog. */
-function countCredentialFailure(lane: LaneState, failure: Failure, nowMs: number, breakerAfter: number): void {
+function countCredentialFailure(
+  lane: LaneState,
+  failure: Failure,
+  nowMs: number,
+  breakerAfter: number,
+): void {
   const { header } = lane;
   header.breaker += 1;
   if (header.breaker < breakerAfter || header.paused !== null) return;
@@ -216,7 +273,8 @@ function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void
     header.degraded = { reason, probeAtMs: nowMs + PROBE_SECONDS * 1000 };
     return;
   }
-  if (header.degraded !== null) lane.addEvent({ atMs: nowMs, kind: "recovered", detail: `the chain's sequence is ${sequence}` });
+  if (header.degraded !== null)
+    lane.addEvent({ atMs: nowMs, kind: "recovered", detail: `the chain's sequence is ${sequence}` });
   header.degraded = null;
   for (const slot of lane.slots.values()) {
     if (slot.state === "skipped" && slot.sequence >= sequence) lane.deleteSlot(slot.sequence);
@@ -226,7 +284,12 @@ function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void
   for (const skipped of foreign) {
     lane.putSlot(bareSlot(skipped, "skipped"));
   }
-  if (foreign.length > 0) lane.addEvent({ atMs: nowMs, kind: "adopted", detail: `${foreign.length} foreign sequences below ${sequence}` });
+  if (foreign.length > 0)
+    lane.addEvent({
+      atMs: nowMs,
+      kind: "adopted",
+      detail: `${foreign.length} foreign sequences below ${sequence}`,
+    });
 }
 
 /**
@@ -235,7 +298,12 @@ function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void
  */
 export function promoteHead(lane: LaneState, nowMs: number): void {
   const head = lane.backlogOldest();
-  if (head?.failure?.code !== "execution_reverted" || head.notBeforeMs <= nowMs || head.admission !== oldestAdmission(lane)) return;
+  if (
+    head?.failure?.code !== "execution_reverted" ||
+    head.notBeforeMs <= nowMs ||
+    head.admission !== oldestAdmission(lane)
+  )
+    return;
   const due = { ...head, notBeforeMs: nowMs };
   lane.putDirective(due);
   lane.dequeue(head);

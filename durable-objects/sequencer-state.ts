@@ -234,13 +234,18 @@ export function retreat(lane: LaneState): void {
   const { header } = lane;
   if (header.next === null) return;
   const granted = new Set(header.leases.flatMap(({ range }) => range));
-  while (header.next > header.floor && !lane.slots.has(header.next - 1) && !granted.has(header.next - 1)) header.next -= 1;
+  while (header.next > header.floor && !lane.slots.has(header.next - 1) && !granted.has(header.next - 1))
+    header.next -= 1;
 }
 
 /** Moves the checkpoint over final slots, which then live on in their directives alone. */
 export function advanceFloor(lane: LaneState): void {
   const { header } = lane;
-  for (let slot = lane.slots.get(header.floor); slot !== undefined && isFinal(slot); slot = lane.slots.get(header.floor)) {
+  for (
+    let slot = lane.slots.get(header.floor);
+    slot !== undefined && isFinal(slot);
+    slot = lane.slots.get(header.floor)
+  ) {
     lane.deleteSlot(header.floor);
     header.floor += 1;
   }
@@ -249,7 +254,8 @@ export function advanceFloor(lane: LaneState): void {
 
 /** Unpaused milliseconds since admission: the directive's used time budget. */
 export function workedMs(header: LaneHeader, record: DirectiveRecord, nowMs: number): number {
-  const running = header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.admittedAtMs));
+  const running =
+    header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.admittedAtMs));
   return nowMs - record.admittedAtMs - (header.pausedMs - record.pausedMsBefore) - running;
 }
 

@@ -2,7 +2,13 @@ import { z } from "zod";
 import { isFailureCode } from "../domain/failure.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
 import type { LaneEvent } from "../domain/lane.ts";
-import { newHeader, type DirectiveRecord, type LaneHeader, type LaneState, type Slot } from "./sequencer-state.ts";
+import {
+  newHeader,
+  type DirectiveRecord,
+  type LaneHeader,
+  type LaneState,
+  type Slot,
+} from "./sequencer-state.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS lane (one INTEGER PRIMARY KEY CHECK (one = 1), header TEXT NOT NULL);
@@ -101,7 +107,9 @@ export class LaneStorage implements LaneState {
   }
 
   directive(id: string): DirectiveRecord | undefined {
-    const [row] = this.#sql.exec("SELECT id, admission, state, payload, facts FROM directives WHERE id = ?", id).toArray();
+    const [row] = this.#sql
+      .exec("SELECT id, admission, state, payload, facts FROM directives WHERE id = ?", id)
+      .toArray();
     return row === undefined ? undefined : readDirective(row);
   }
 
@@ -118,7 +126,12 @@ export class LaneStorage implements LaneState {
   }
 
   enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
-    this.#sql.exec("INSERT INTO backlog (admission, id, due_ms) VALUES (?, ?, ?)", admission, id, notBeforeMs);
+    this.#sql.exec(
+      "INSERT INTO backlog (admission, id, due_ms) VALUES (?, ?, ?)",
+      admission,
+      id,
+      notBeforeMs,
+    );
   }
 
   dequeue({ admission }: DirectiveRecord): void {
@@ -147,15 +160,25 @@ export class LaneStorage implements LaneState {
 
   backlogNextDueMs(nowMs: number, except: ReadonlySet<string>): number | null {
     // Something is due now, as a rule: then the first rows tell, however long the backlog is.
-    for (const row of this.#sql.exec("SELECT id FROM backlog WHERE due_ms <= ? ORDER BY admission LIMIT ?", nowMs, except.size + 1)) {
+    for (const row of this.#sql.exec(
+      "SELECT id FROM backlog WHERE due_ms <= ? ORDER BY admission LIMIT ?",
+      nowMs,
+      except.size + 1,
+    )) {
       if (!except.has(text(row["id"]))) return nowMs;
     }
-    const [next] = this.#sql.exec("SELECT min(due_ms) AS due_ms FROM backlog WHERE due_ms > ?", nowMs).toArray();
+    const [next] = this.#sql
+      .exec("SELECT min(due_ms) AS due_ms FROM backlog WHERE due_ms > ?", nowMs)
+      .toArray();
     return next === undefined || next["due_ms"] === null ? null : Number(next["due_ms"]);
   }
 
   oweLetter(id: string, dueMs: number): void {
-    this.#sql.exec("INSERT INTO letters_owed (id, due_ms) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET due_ms = excluded.due_ms", id, dueMs);
+    this.#sql.exec(
+      "INSERT INTO letters_owed (id, due_ms) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET due_ms = excluded.due_ms",
+      id,
+      dueMs,
+    );
   }
 
   letterPaid(id: string): boolean {
@@ -163,7 +186,10 @@ export class LaneStorage implements LaneState {
   }
 
   lettersOwedDue(nowMs: number, limit: number): readonly string[] {
-    return this.#sql.exec("SELECT id FROM letters_owed WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", nowMs, limit).toArray().map((row) => text(row["id"]));
+    return this.#sql
+      .exec("SELECT id FROM letters_owed WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", nowMs, limit)
+      .toArray()
+      .map((row) => text(row["id"]));
   }
 
   lettersOwedNextMs(): number | null {
@@ -180,7 +206,9 @@ export class LaneStorage implements LaneState {
   }
 
   addEvent({ atMs, kind, detail }: LaneEvent): void {
-    const { event } = this.#sql.exec("INSERT INTO events (at_ms, kind, detail) VALUES (?, ?, ?) RETURNING event", atMs, kind, detail).one();
+    const { event } = this.#sql
+      .exec("INSERT INTO events (at_ms, kind, detail) VALUES (?, ?, ?) RETURNING event", atMs, kind, detail)
+      .one();
     this.#sql.exec("DELETE FROM events WHERE event <= ?", Number(event) - KEPT_EVENTS);
   }
 
@@ -199,7 +227,10 @@ export class LaneStorage implements LaneState {
     this.#flightOpen = false;
     const json = JSON.stringify(this.header);
     if (json === this.#savedHeader) return;
-    this.#sql.exec("INSERT INTO lane (one, header) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET header = excluded.header", json);
+    this.#sql.exec(
+      "INSERT INTO lane (one, header) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET header = excluded.header",
+      json,
+    );
     this.#savedHeader = json;
   }
 
@@ -211,7 +242,9 @@ export class LaneStorage implements LaneState {
       return;
     }
     const closed = members.every((sequence) => !this.#slots.has(sequence));
-    const slots = members.flatMap((sequence) => this.#slots.get(sequence) ?? this.#closed.get(sequence) ?? []);
+    const slots = members.flatMap(
+      (sequence) => this.#slots.get(sequence) ?? this.#closed.get(sequence) ?? [],
+    );
     this.#sql.exec(
       "INSERT INTO flights (flight, slots, closed) VALUES (?, ?, ?) ON CONFLICT (flight) DO UPDATE SET slots = excluded.slots, closed = excluded.closed",
       flight,
@@ -250,7 +283,13 @@ const flightSchema = z.array(
     id: z.string().nullable(),
     admission: z.number().nullable(),
     transactions: z.array(
-      z.object({ hash: z.string(), raw: z.string(), token: z.number(), noop: z.boolean(), state: z.enum(["recorded", "refused", "unsent", "accepted", "uncertain"]) }),
+      z.object({
+        hash: z.string(),
+        raw: z.string(),
+        token: z.number(),
+        noop: z.boolean(),
+        state: z.enum(["recorded", "refused", "unsent", "accepted", "uncertain"]),
+      }),
     ),
     resendAtMs: z.number(),
     burning: z.boolean(),
@@ -302,7 +341,16 @@ const factsSchema = z.object({
     z.object({
       hash: z.string(),
       sequence: z.number(),
-      status: z.enum(["recorded", "refused", "unsent", "uncertain", "accepted", "included", "reverted", "superseded"]),
+      status: z.enum([
+        "recorded",
+        "refused",
+        "unsent",
+        "uncertain",
+        "accepted",
+        "included",
+        "reverted",
+        "superseded",
+      ]),
     }),
   ),
   firstFailure: failureSchema.nullable(),

@@ -1,6 +1,15 @@
 import type { AccountId } from "../domain/ids.ts";
 import type { DirectiveView, LaneLetter, LaneStatus, LaneStatusView, LetterKey } from "../domain/lane.ts";
-import { countsOf, holesOf, openSlots, slotOf, statusOf, transactionsOf, type LaneState, type Moment } from "./sequencer-state.ts";
+import {
+  countsOf,
+  holesOf,
+  openSlots,
+  slotOf,
+  statusOf,
+  transactionsOf,
+  type LaneState,
+  type Moment,
+} from "./sequencer-state.ts";
 import type { LaneStorage } from "./sequencer-storage.ts";
 
 const SHOWN_EVENTS = 50;
@@ -30,7 +39,14 @@ export function directiveView(lane: LaneState, id: string): DirectiveView | unde
 export function letterOf(lane: LaneStorage, { id, digest, generation }: LetterKey): LaneLetter | undefined {
   const record = lane.directive(id);
   const { account } = lane.header;
-  if (record === undefined || account === null || record.digest !== digest || record.generation !== generation || !lane.letterOwed(id)) return undefined;
+  if (
+    record === undefined ||
+    account === null ||
+    record.digest !== digest ||
+    record.generation !== generation ||
+    !lane.letterOwed(id)
+  )
+    return undefined;
   const { failure, firstFailure } = record;
   if (failure === null || firstFailure === null) return undefined;
   // A review that evidence has closed since is told as what it was: the ledger's reconciliation closes the letter.
@@ -58,7 +74,11 @@ export function statusView(lane: LaneStorage, nowMs: number): LaneStatusView {
     nextSequence: header.next ?? 0,
     chainSequence: header.chainSequence,
     checkpoint: { received: header.highestRecorded, contiguous: header.floor },
-    leases: header.leases.map(({ token, holder, deadlineMs }) => ({ token, holder, endsInMs: deadlineMs - nowMs })),
+    leases: header.leases.map(({ token, holder, deadlineMs }) => ({
+      token,
+      holder,
+      endsInMs: deadlineMs - nowMs,
+    })),
     counts: countsOf(header),
     open: openSlots(lane).length,
     lettersOwed: lane.lettersOwedCount(),
@@ -70,18 +90,27 @@ export function statusView(lane: LaneStorage, nowMs: number): LaneStatusView {
 /** Derived from facts, `paused` aside. */
 function statusOfLane(lane: LaneState, nowMs: number): { status: LaneStatus; reason: string | null } {
   const { header } = lane;
-  if (header.paused !== null) return { status: "paused", reason: `${header.paused.actor}: ${header.paused.reason}` };
+  if (header.paused !== null)
+    return { status: "paused", reason: `${header.paused.actor}: ${header.paused.reason}` };
   if (header.degraded !== null) return { status: "degraded", reason: header.degraded.reason };
-  if (header.outage !== null && header.outage.attempts >= 3) return { status: "degraded", reason: `${header.outage.failure.code}: ${header.outage.failure.message}` };
+  if (header.outage !== null && header.outage.attempts >= 3)
+    return { status: "degraded", reason: `${header.outage.failure.code}: ${header.outage.failure.message}` };
   if (header.next === null) return { status: "initializing", reason: null };
   const holes = holesOf(lane);
   if (holes.length > 0) return { status: "repairing", reason: `sequence ${holes[0]} is a hole` };
   const overdue = openSlots(lane).find(({ resendAtMs }) => resendAtMs < nowMs);
-  if (overdue !== undefined) return { status: "repairing", reason: `sequence ${overdue.sequence} is overdue` };
+  if (overdue !== undefined)
+    return { status: "repairing", reason: `sequence ${overdue.sequence} is overdue` };
   return { status: "live", reason: null };
 }
 
-export function pauseLane(lane: LaneStorage, account: AccountId, reason: string, actor: string, { nowMs }: Moment): LaneStatusView {
+export function pauseLane(
+  lane: LaneStorage,
+  account: AccountId,
+  reason: string,
+  actor: string,
+  { nowMs }: Moment,
+): LaneStatusView {
   const { header } = lane;
   header.account ??= account;
   if (header.paused === null) {
@@ -91,7 +120,13 @@ export function pauseLane(lane: LaneStorage, account: AccountId, reason: string,
   return statusView(lane, nowMs);
 }
 
-export function resumeLane(lane: LaneStorage, account: AccountId, reason: string, actor: string, { nowMs }: Moment): LaneStatusView {
+export function resumeLane(
+  lane: LaneStorage,
+  account: AccountId,
+  reason: string,
+  actor: string,
+  { nowMs }: Moment,
+): LaneStatusView {
   const { header } = lane;
   header.account ??= account;
   if (header.paused !== null) {

@@ -106,23 +106,37 @@ export class Sequencer extends DurableObject<SequencerEnv> {
     // The next alarm is set and commits before these: what is lost here is sent again.
     const sends: Promise<unknown>[] = [];
     if (doorbell) sends.push(this.env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account })));
-    if (confirmation) sends.push(this.env.CONFIRMATIONS.send(encodeMessage({ kind: "confirmation", account })));
+    if (confirmation)
+      sends.push(this.env.CONFIRMATIONS.send(encodeMessage({ kind: "confirmation", account })));
     if (letters.length > 0) {
       sends.push(
-        this.env.DIRECTIVES_DLQ.sendBatch(letters.map((key) => ({ body: encodeMessage({ kind: "rejection", origin: "lane", account, ...key }) }))),
+        this.env.DIRECTIVES_DLQ.sendBatch(
+          letters.map((key) => ({
+            body: encodeMessage({ kind: "rejection", origin: "lane", account, ...key }),
+          })),
+        ),
       );
     }
     for (const sent of await Promise.allSettled(sends)) {
-      if (sent.status === "rejected") console.warn(JSON.stringify({ at: "sequencer.alarm", account, error: String(sent.reason) }));
+      if (sent.status === "rejected")
+        console.warn(JSON.stringify({ at: "sequencer.alarm", account, error: String(sent.reason) }));
     }
   }
 
   /** Runs one event as one transaction, sets the due times anew, and arms the alarm when it must ring earlier. */
-  #transact<Answer>(event: (lane: LaneStorage, moment: Moment) => Answer, account?: AccountId, prompt = false): Answer {
+  #transact<Answer>(
+    event: (lane: LaneStorage, moment: Moment) => Answer,
+    account?: AccountId,
+    prompt = false,
+  ): Answer {
     const lane = this.#open();
     try {
       const answer = this.ctx.storage.transactionSync(() => {
-        const moment = { nowMs: Date.now(), random: Math.random, policy: this.#policy(account ?? this.#account()) };
+        const moment = {
+          nowMs: Date.now(),
+          random: Math.random,
+          policy: this.#policy(account ?? this.#account()),
+        };
         const result = event(lane, moment);
         schedule(lane, moment, prompt);
         lane.flush();

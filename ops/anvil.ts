@@ -153,7 +153,7 @@ function lastLines(child: ChildProcess, quiet: boolean): () => string {
     text = (text + chunk.toString("utf8")).slice(-2000);
     if (!quiet) process.stderr.write(chunk);
   });
-  return () => (text.trim() === "" ? "" : `: ${text.trim().split("\n").slice(-5).join(" ")}`);
+  return () => (text.trim() === "" ? "" : `: ${text.trim().replaceAll(/\s+/g, " ")}`);
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -28,11 +28,18 @@ export interface Candidate {
 }
 
 export type Preflight<Terms> =
-  | { readonly kind: "ready"; readonly reading: ChainReading; readonly terms: Terms; readonly verdicts: ReadonlyMap<string, Verdict> }
+  | {
+      readonly kind: "ready";
+      readonly reading: ChainReading;
+      readonly terms: Terms;
+      readonly verdicts: ReadonlyMap<string, Verdict>;
+    }
   | { readonly kind: "outage"; readonly failure: Failure };
 
 /** `gas` is the limit to sign with. */
-export type Verdict = { readonly kind: "pass"; readonly gas: bigint } | { readonly kind: "refused"; readonly failure: Failure };
+export type Verdict =
+  | { readonly kind: "pass"; readonly gas: bigint }
+  | { readonly kind: "refused"; readonly failure: Failure };
 
 export interface SignRequest {
   readonly sequence: number;

@@ -16,11 +16,15 @@ export function configuredBroadcaster(config: Config, env: object, account: Acco
   if (chain === undefined || signer === undefined) throw new Error(`${account.id} is not configured`);
   const rpcUrl: unknown = Reflect.get(env, chain.rpcUrl.env);
   if (typeof rpcUrl !== "string" || rpcUrl === "") {
-    const failure = { code: "network_error", message: `the variable ${chain.rpcUrl.env} is not set` } as const;
+    const failure = {
+      code: "network_error",
+      message: `the variable ${chain.rpcUrl.env} is not set`,
+    } as const;
     return {
       preflight: async () => ({ kind: "outage", failure }),
       sign: async () => ({ ok: false, error: failure }),
-      send: async (transactions) => new Map(transactions.map(({ hash }) => [hash, { kind: "unavailable", failure }])),
+      send: async (transactions) =>
+        new Map(transactions.map(({ hash }) => [hash, { kind: "unavailable", failure }])),
       lookUp: async () => ({ ok: false, error: failure }),
     };
   }

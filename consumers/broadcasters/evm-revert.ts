@@ -32,7 +32,7 @@ export function revertReason(data: unknown): string | null {
       return errorString(body);
     case PANIC_UINT256: {
       const code = Number.parseInt(body.slice(0, 64), 16);
-      return `panic 0x${code.toString(16)} (${PANICS.get(code) ?? "unknown"})`;
+      return body.length < 64 ? null : `panic 0x${code.toString(16)} (${PANICS.get(code) ?? "unknown"})`;
     }
     default:
       return `custom error 0x${selector}`;

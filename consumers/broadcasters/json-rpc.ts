@@ -37,6 +37,8 @@ const MAX_BATCH_CALLS = 100;
 const MAX_BATCH_CHARACTERS = 1_000_000;
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 const MAX_MESSAGE_CHARACTERS = 300;
+/** Parts of a URL that are shorter hold no credential, and occur in ordinary words. */
+const SHORTEST_SECRET = 6;
 
 /** Splits calls, in order, into batches that endpoints take: at most 100 calls or about 1 MB. */
 export function splitBatches(calls: readonly RpcCall[]): readonly (readonly RpcCall[])[] {
@@ -171,6 +173,7 @@ export function plainText(text: string, secrets: readonly string[] = []): string
 interface Endpoint {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Every part of the URL, longest first, as written and decoded. */
   readonly secrets: readonly string[];
 }
 
@@ -184,8 +187,10 @@ function readEndpoint(text: string): Endpoint | null {
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") return null;
   const { username, password } = url;
-  const parts = [username, password, ...url.pathname.split("/"), ...url.searchParams.values()];
-  const secrets = parts.flatMap((part) => [part, decoded(part)]).filter((part) => part.length >= 6);
+  const parts = url.href.split(/[/?#&=@:]+/).flatMap((part) => [part, decoded(part)]);
+  const secrets = parts
+    .filter((part) => part.length >= SHORTEST_SECRET)
+    .toSorted((left, right) => right.length - left.length);
   url.username = "";
   url.password = "";
   const headers: Record<string, string> =

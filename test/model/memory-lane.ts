@@ -1,5 +1,10 @@
 import type { LaneEvent } from "../../domain/lane.ts";
-import { newHeader, type DirectiveRecord, type LaneState, type Slot } from "../../durable-objects/sequencer-state.ts";
+import {
+  newHeader,
+  type DirectiveRecord,
+  type LaneState,
+  type Slot,
+} from "../../durable-objects/sequencer-state.ts";
 
 /** `LaneState` in memory: what the machine is proven over. The SQLite one is held to the same tests. */
 export class MemoryLane implements LaneState {
@@ -64,6 +69,8 @@ export class MemoryLane implements LaneState {
   lettersOwedCount(): number {
     return this.owed.size;
   }
+  /** The transaction of one event is over. */
+  afterEvent(): void {}
   addEvent(event: LaneEvent): void {
     this.events.push(event);
   }

@@ -10,6 +10,7 @@ import { recordSigned, take } from "../../durable-objects/sequencer-lease.ts";
 import { settle } from "../../durable-objects/sequencer-settlement.ts";
 import { countsOf, type Moment } from "../../durable-objects/sequencer-state.ts";
 import { MemoryLane } from "./memory-lane.ts";
+import { ModelChain, type Tx } from "./model-chain.ts";
 
 const parsed = parseAccount("eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
 if (!parsed.ok) throw new Error(parsed.error);
@@ -19,15 +20,7 @@ const REVERTS: Failure = { code: "execution_reverted", message: "model" };
 const NO_FUNDS: Failure = { code: "insufficient_funds", message: "model" };
 const TIMEOUT: Failure = { code: "endpoint_timeout", message: "model" };
 const UNAUTHORIZED: Failure = { code: "unauthorized", message: "model" };
-const NONCE_LOW: Failure = { code: "nonce_too_low", message: "model" };
-const OCCUPIED: Failure = { code: "nonce_occupied", message: "model" };
 const TOO_LITTLE_GAS: Failure = { code: "intrinsic_gas_too_low", message: "model" };
-
-interface Tx {
-  readonly hash: string;
-  readonly sequence: number;
-  readonly id: string | null;
-}
 
 /** A consumer invocation, stopped between two of its steps. */
 interface Flight {
@@ -48,26 +41,32 @@ interface Flight {
  */
 export class World {
   nowMs = 1_000_000;
-  readonly lane = new MemoryLane();
+  readonly lane: MemoryLane;
   readonly #txs = new Map<string, Tx>();
-  readonly #pool = new Map<number, Tx>();
-  readonly #mined = new Map<number, Tx & { success: boolean }>();
-  /** Sends that were begun and may yet arrive. */
-  readonly #network: Tx[] = [];
   readonly #flights: Flight[] = [];
   readonly #evidence: Evidence[] = [];
-  #nonce = 0;
   #hashes = 0;
   #admitted = 0;
   readonly #random: () => number;
   readonly violations: string[] = [];
+  readonly chain: ModelChain;
 
-  constructor(random: () => number) {
+  constructor(random: () => number, lane = new MemoryLane()) {
     this.#random = random;
+    this.lane = lane;
+    this.chain = new ModelChain((count) => this.pick(count));
   }
 
   get moment(): Moment {
-    const policy = { ...DEFAULT_CHAIN_POLICY, confirmations: 1, leaseSeconds: 10, rpcTimeoutSeconds: 3, maxUnconfirmed: 6, rebroadcastAfterSeconds: 20, confirmEverySeconds: 5 };
+    const policy = {
+      ...DEFAULT_CHAIN_POLICY,
+      confirmations: 1,
+      leaseSeconds: 10,
+      rpcTimeoutSeconds: 3,
+      maxUnconfirmed: 6,
+      rebroadcastAfterSeconds: 20,
+      confirmEverySeconds: 5,
+    };
     return { nowMs: this.nowMs, random: this.#random, policy };
   }
 
@@ -78,6 +77,7 @@ export class World {
   #event<Answer>(event: () => Answer): Answer {
     const answer = event();
     schedule(this.lane, this.moment, false);
+    this.lane.afterEvent();
     this.check();
     return answer;
   }
@@ -87,7 +87,9 @@ export class World {
     for (let index = 0; index < count; index += 1) {
       const id = `${kinds[this.pick(kinds.length)]}-${this.#admitted}`;
       this.#admitted += 1;
-      this.#event(() => admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment));
+      this.#event(() =>
+        admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment),
+      );
     }
   }
 
@@ -95,7 +97,9 @@ export class World {
     const ids = [...this.lane.directives.keys()];
     const id = ids[this.pick(ids.length)];
     if (id === undefined) return;
-    const [answer] = this.#event(() => admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment));
+    const [answer] = this.#event(() =>
+      admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment),
+    );
     if (answer?.kind !== "duplicate") this.violations.push(`${id} was admitted twice`);
   }
 
@@ -151,10 +155,10 @@ export class World {
       flight.outage = this.pick(4) === 0 ? UNAUTHORIZED : TIMEOUT;
       return;
     }
-    flight.reading = this.#nonce;
+    flight.reading = this.chain.nonce;
     const first = work.range[0];
-    if (work.directives.length > 0 && (first === undefined || this.#nonce > first)) return;
-    if (first !== undefined && this.#nonce > first) return;
+    if (work.directives.length > 0 && (first === undefined || this.chain.nonce > first)) return;
+    if (first !== undefined && this.chain.nonce > first) return;
     const survivors: (string | null)[] = [];
     for (const { id } of work.directives) {
       if (id.startsWith("poison")) flight.refusals.push({ id, failure: REVERTS });
@@ -167,7 +171,11 @@ export class World {
       return sequence === undefined ? [] : [{ sequence, id }];
     });
     const burns = work.burns.map(({ sequence }) => ({ sequence, id: null }));
-    flight.entries = [...burns, ...fresh].map((entry) => ({ ...entry, hash: `h${(this.#hashes += 1)}`, raw: "0x" }));
+    flight.entries = [...burns, ...fresh].map((entry) => ({
+      ...entry,
+      hash: `h${(this.#hashes += 1)}`,
+      raw: "0x",
+    }));
     flight.step = "record";
   }
 
@@ -186,11 +194,15 @@ export class World {
         return;
       }
       for (const { hash, sequence, id } of entries) {
-        if (!work.burns.some((burn) => burn.sequence === sequence)) this.#checkBinding({ hash, sequence, id });
+        if (!work.burns.some((burn) => burn.sequence === sequence))
+          this.#checkBinding({ hash, sequence, id });
         this.#txs.set(hash, { hash, sequence, id });
       }
     }
-    flight.toSend = [...work.rebroadcast.flatMap(({ hash }) => this.#txs.get(hash) ?? []), ...entries.map(({ hash, sequence, id }) => ({ hash, sequence, id }))];
+    flight.toSend = [
+      ...work.rebroadcast.flatMap(({ hash }) => this.#txs.get(hash) ?? []),
+      ...entries.map(({ hash, sequence, id }) => ({ hash, sequence, id })),
+    ];
     flight.step = "send";
   }
 
@@ -198,15 +210,11 @@ export class World {
   #checkBinding(tx: Tx): void {
     for (const earlier of this.#txs.values()) {
       const related = earlier.sequence === tx.sequence || (tx.id !== null && earlier.id === tx.id);
-      if (!related || !this.#mayLand(earlier)) continue;
-      this.violations.push(`${tx.hash} (${tx.id} at ${tx.sequence}) was recorded while ${earlier.hash} (${earlier.id} at ${earlier.sequence}) may land`);
+      if (!related || !this.chain.mayLand(earlier)) continue;
+      this.violations.push(
+        `${tx.hash} (${tx.id} at ${tx.sequence}) was recorded while ${earlier.hash} (${earlier.id} at ${earlier.sequence}) may land`,
+      );
     }
-  }
-
-  #mayLand({ hash, sequence }: Tx): boolean {
-    if (this.#mined.get(sequence)?.hash === hash) return true;
-    if (this.#nonce > sequence) return false;
-    return this.#pool.get(sequence)?.hash === hash || this.#network.some((sent) => sent.hash === hash);
   }
 
   #send(flight: Flight, faults: boolean): void {
@@ -219,67 +227,40 @@ export class World {
     if (this.nowMs >= flight.deadlineMs) return answer({ kind: "unavailable", failure: TIMEOUT });
     const fault = faults ? this.pick(10) : 9;
     if (fault === 0) {
-      this.#network.push(tx);
+      this.chain.network.push(tx);
       return answer({ kind: "uncertain", failure: this.pick(4) === 0 ? UNAUTHORIZED : TIMEOUT });
     }
     if (fault === 1) return answer({ kind: "uncertain", failure: TIMEOUT });
-    if (fault === 2 && this.#pool.get(tx.sequence)?.hash !== tx.hash && this.#nonce <= tx.sequence) return answer({ kind: "refused", failure: NO_FUNDS });
-    if (tx.id?.startsWith("heavy") === true && this.#nonce <= tx.sequence) return answer({ kind: "refused", failure: TOO_LITTLE_GAS });
-    answer(this.#arrive(tx));
-  }
-
-  #arrive(tx: Tx): Outcome {
-    if (this.#mined.get(tx.sequence)?.hash === tx.hash) return { kind: "accepted" };
-    if (tx.sequence < this.#nonce) return { kind: "refused", failure: NONCE_LOW };
-    const there = this.#pool.get(tx.sequence);
-    // A no-op is signed at a higher fee than what it replaces.
-    const outbids = tx.id === null && there?.id !== null && there?.hash.startsWith("foreign") === false;
-    if (there !== undefined && there.hash !== tx.hash && !outbids) return { kind: "refused", failure: OCCUPIED };
-    this.#pool.set(tx.sequence, tx);
-    return { kind: "accepted" };
+    if (fault === 2 && this.chain.pool.get(tx.sequence)?.hash !== tx.hash && this.chain.nonce <= tx.sequence)
+      return answer({ kind: "refused", failure: NO_FUNDS });
+    if (tx.id?.startsWith("heavy") === true && this.chain.nonce <= tx.sequence)
+      return answer({ kind: "refused", failure: TOO_LITTLE_GAS });
+    answer(this.chain.arrive(tx));
   }
 
   #settle(flight: Flight, index: number): void {
     const { work, outcomes, refusals, outage, reading } = flight;
     this.#flights.splice(index, 1);
     const read = outage === null && (work.directives.length > 0 || work.holes > 0 || work.burns.length > 0);
-    const settlement = { token: work.token, outcomes, refusals, outage, reading: read ? { sequence: reading } : null, renew: this.pick(8) !== 0 };
+    const settlement = {
+      token: work.token,
+      outcomes,
+      refusals,
+      outage,
+      reading: read ? { sequence: reading } : null,
+      renew: this.pick(8) !== 0,
+    };
     const answer = this.#event(() => settle(this.lane, settlement, this.moment));
     if (answer.kind === "settled" && answer.next.kind === "work") this.#fly(answer.next);
-  }
-
-  deliver(): void {
-    const [tx] = this.#network.splice(this.pick(this.#network.length), 1);
-    if (tx !== undefined) this.#arrive(tx);
-  }
-  lose(): void {
-    this.#network.splice(this.pick(this.#network.length), 1);
-  }
-  drop(): void {
-    const sequences = [...this.#pool.keys()];
-    const sequence = sequences[this.pick(sequences.length)];
-    if (sequence !== undefined) this.#pool.delete(sequence);
-  }
-  foreign(): void {
-    this.#pool.set(this.#nonce, { hash: `foreign${(this.#hashes += 1)}`, sequence: this.#nonce, id: null });
-    this.mine(1);
-  }
-  mine(count: number): void {
-    for (let mined = 0; mined < count; mined += 1) {
-      const tx = this.#pool.get(this.#nonce);
-      if (tx === undefined) break;
-      this.#pool.delete(this.#nonce);
-      this.#mined.set(this.#nonce, { ...tx, success: this.pick(15) !== 0 });
-      this.#nonce += 1;
-    }
-    this.check();
   }
 
   lookUp(): void {
     const slots = unconfirmed(this.lane, 3 + this.pick(10));
     const looked = slots.flatMap(({ hashes }) => hashes);
-    const receipts = [...this.#mined.values()].filter(({ hash }) => looked.includes(hash)).map(({ hash, success }) => ({ hash, block: 1, success }));
-    this.#evidence.push({ block: 1, sequence: this.#nonce, looked, receipts });
+    const receipts = [...this.chain.mined.values()]
+      .filter(({ hash }) => looked.includes(hash))
+      .map(({ hash, success }) => ({ hash, block: 1, success }));
+    this.#evidence.push({ block: 1, sequence: this.chain.nonce, looked, receipts });
   }
   tell(): void {
     const [evidence] = this.#evidence.splice(this.pick(this.#evidence.length), 1);
@@ -310,9 +291,11 @@ export class World {
         schedule(this.lane, this.moment, true);
       }
       while (this.step(false)) if (this.violations.length > 0) return false;
-      this.mine(100);
+      this.chain.mine(100);
       while (this.#evidence.length > 0) this.tell();
-      const open = [...this.lane.directives.values()].some(({ state }) => state === "queued" || state === "review");
+      const open = [...this.lane.directives.values()].some(
+        ({ state }) => state === "queued" || state === "review",
+      );
       if (!open && this.lane.owed.size === 0) return true;
       const dueMs = alarmDueMs(this.lane);
       if (dueMs === null) return false;
@@ -325,20 +308,30 @@ export class World {
   /** What must hold after every single event. */
   check(): void {
     const effects = new Map<string, number>();
-    for (const { id } of this.#mined.values()) if (id !== null) effects.set(id, (effects.get(id) ?? 0) + 1);
+    for (const { id } of this.chain.mined.values())
+      if (id !== null) effects.set(id, (effects.get(id) ?? 0) + 1);
     for (const [id, count] of effects) if (count > 1) this.violations.push(`G1: ${id} has ${count} effects`);
     const states = [...this.lane.directives.values()];
     const counted = countsOf(this.lane.header);
     const settled = states.filter(({ state }) => state === "confirmed" || state === "replaced").length;
     const dead = states.filter(({ state }) => state === "dead" || state === "reverted").length;
-    if (counted.settled !== settled || counted.dead !== dead || counted.inFlight !== states.length - settled - dead) {
-      this.violations.push(`G3: counts ${JSON.stringify(counted)} for ${states.length} directives, ${settled} settled, ${dead} dead`);
+    if (
+      counted.settled !== settled ||
+      counted.dead !== dead ||
+      counted.inFlight !== states.length - settled - dead
+    ) {
+      this.violations.push(
+        `G3: counts ${JSON.stringify(counted)} for ${states.length} directives, ${settled} settled, ${dead} dead`,
+      );
     }
     for (const record of states) {
-      const slots = [...this.lane.slots.values()].filter(({ state, id }) => state === "open" && id === record.id).length;
+      const slots = [...this.lane.slots.values()].filter(
+        ({ state, id }) => state === "open" && id === record.id,
+      ).length;
       const places = slots + (this.lane.backlog.has(record.admission) ? 1 : 0);
       const expected = record.state === "queued" ? 1 : record.state === "review" ? slots : 0;
-      if (places !== expected || slots > 1) this.violations.push(`G3: ${record.id} is ${record.state} in ${slots} slots and ${places} places`);
+      if (places !== expected || slots > 1)
+        this.violations.push(`G3: ${record.id} is ${record.state} in ${slots} slots and ${places} places`);
     }
     const granted = this.lane.header.leases.flatMap(({ range }) => range);
     if (new Set(granted).size !== granted.length) this.violations.push("R2: two leases share a number");
@@ -346,7 +339,11 @@ export class World {
 
   /** At the end: what the lane says landed, landed, and nothing else did. */
   checkEnd(): void {
-    const effects = new Map([...this.#mined.values()].flatMap(({ id, success }) => (id === null ? [] : [[id, success] as const])));
+    const effects = new Map(
+      [...this.chain.mined.values()].flatMap(({ id, success }) =>
+        id === null ? [] : [[id, success] as const],
+      ),
+    );
     for (const { id, state } of this.lane.directives.values()) {
       const effect = effects.get(id);
       const expected = state === "confirmed" ? true : state === "reverted" ? false : undefined;

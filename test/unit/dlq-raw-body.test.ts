@@ -26,7 +26,10 @@ describe("rawBody", () => {
   });
 
   test("holds JSON nested 60,000 levels deep, whole", () => {
-    expect(rawBody(nested(60_000))).toEqual({ format: "json", text: "[".repeat(60_000) + "]".repeat(60_000) });
+    expect(rawBody(nested(60_000))).toEqual({
+      format: "json",
+      text: "[".repeat(60_000) + "]".repeat(60_000),
+    });
   });
 
   test("holds 128 KB of control characters, whole", () => {
@@ -53,7 +56,7 @@ describe("rawBody", () => {
   ])("holds %s as superjson, which reads it back whole", (_, body) => {
     const { format, text } = rawBody(body);
     expect(format).toBe("superjson");
-    expect(superjson.deserialize(JSON.parse(text))).toEqual(body);
+    expect(superjson.parse(text)).toEqual(body);
   });
 
   test("holds bytes inside an object in base64", () => {
@@ -64,7 +67,10 @@ describe("rawBody", () => {
 
   const cycle: unknown[] = [];
   cycle.push(cycle);
-  const laughs = Array.from({ length: 12 }).reduce<unknown>((inner) => Array.from({ length: 20 }, () => inner), "ha");
+  const laughs = Array.from({ length: 12 }).reduce<unknown>(
+    (inner) => Array.from({ length: 20 }, () => inner),
+    "ha",
+  );
   const sharedBytes = new ArrayBuffer(100_000);
   const sparse: unknown[] = [];
   sparse.length = 4_000_000_000;

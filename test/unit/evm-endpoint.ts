@@ -14,7 +14,9 @@ export interface Endpoint {
 }
 
 /** A loopback HTTP server in the place of an RPC endpoint. `answer` gets each batch and writes the response. */
-export async function startEndpoint(answer: (calls: readonly Call[], response: ServerResponse) => void): Promise<Endpoint> {
+export async function startEndpoint(
+  answer: (calls: readonly Call[], response: ServerResponse) => void,
+): Promise<Endpoint> {
   const server = createServer((request, response) => {
     const chunks: Uint8Array[] = [];
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
@@ -42,10 +44,15 @@ export async function startEndpoint(answer: (calls: readonly Call[], response: S
 }
 
 /** What `answerEach` puts in the place of one call's result. */
-export type Item = { readonly result: unknown } | { readonly error: { readonly code: number; readonly message: string; readonly data?: unknown } } | "missing";
+export type Item =
+  | { readonly result: unknown }
+  | { readonly error: { readonly code: number; readonly message: string; readonly data?: unknown } }
+  | "missing";
 
 /** An `answer` that decides call by call. */
-export function answerEach(decide: (call: Call) => Item): (calls: readonly Call[], response: ServerResponse) => void {
+export function answerEach(
+  decide: (call: Call) => Item,
+): (calls: readonly Call[], response: ServerResponse) => void {
   return (calls, response) => {
     const items = calls.flatMap((call) => {
       const item = decide(call);

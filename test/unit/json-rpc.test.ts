@@ -10,13 +10,18 @@ const calls: readonly RpcCall[] = [
 ];
 const open: Endpoint[] = [];
 
-async function endpoint(answer: (batch: readonly Call[], response: ServerResponse) => void): Promise<Endpoint> {
+async function endpoint(
+  answer: (batch: readonly Call[], response: ServerResponse) => void,
+): Promise<Endpoint> {
   const started = await startEndpoint(answer);
   open.push(started);
   return started;
 }
 
-async function asked(answer: (batch: readonly Call[], response: ServerResponse) => void, options: { timeoutMs?: number; path?: string } = {}) {
+async function asked(
+  answer: (batch: readonly Call[], response: ServerResponse) => void,
+  options: { timeoutMs?: number; path?: string } = {},
+) {
   const { url } = await endpoint(answer);
   return jsonRpc(url + (options.path ?? ""), () => NOW).batch(calls, options.timeoutMs ?? 5000);
 }
@@ -28,7 +33,11 @@ afterEach(async () => {
 describe("a batch that is answered", () => {
   it("gives each call its reply in the order of the calls, whatever the order of the answers", async () => {
     const answered = await asked((batch, response) =>
-      response.end(JSON.stringify(batch.toReversed().map(({ id, method }) => ({ jsonrpc: "2.0", id, result: `${method} done` })))),
+      response.end(
+        JSON.stringify(
+          batch.toReversed().map(({ id, method }) => ({ jsonrpc: "2.0", id, result: `${method} done` })),
+        ),
+      ),
     );
     expect(answered).toEqual({
       ok: true,
@@ -40,7 +49,13 @@ describe("a batch that is answered", () => {
   });
 
   it("gives null as a result, and an error with its code, message and data", async () => {
-    const answered = await asked(answerEach(({ method }) => (method === "first" ? { result: null } : { error: { code: -32000, message: "no\u0000 such\nthing", data: "0x01" } })));
+    const answered = await asked(
+      answerEach(({ method }) =>
+        method === "first"
+          ? { result: null }
+          : { error: { code: -32000, message: "no\u0000 such\nthing", data: "0x01" } },
+      ),
+    );
     expect(answered).toEqual({
       ok: true,
       value: [
@@ -51,17 +66,31 @@ describe("a batch that is answered", () => {
   });
 
   it("says of a call without an answer that it is missing", async () => {
-    const answered = await asked(answerEach(({ method }) => (method === "first" ? { result: 1 } : "missing")));
+    const answered = await asked(
+      answerEach(({ method }) => (method === "first" ? { result: 1 } : "missing")),
+    );
     expect(answered.ok && answered.value.map(({ kind }) => kind)).toEqual(["result", "missing"]);
   });
 
   it("says missing of every call when the ids are of no call", async () => {
-    const answered = await asked((batch, response) => response.end(JSON.stringify(batch.map(({ id }) => ({ jsonrpc: "2.0", id: id + 100, result: 1 })))));
+    const answered = await asked((batch, response) =>
+      response.end(JSON.stringify(batch.map(({ id }) => ({ jsonrpc: "2.0", id: id + 100, result: 1 })))),
+    );
     expect(answered.ok && answered.value.map(({ kind }) => kind)).toEqual(["missing", "missing"]);
   });
 
   it("says missing of a call with two answers, and of one with neither result nor error", async () => {
-    const answered = await asked((_, response) => response.end(JSON.stringify([{ id: 0, result: 1 }, { id: 0, error: { code: 1, message: "no" } }, { id: 1 }, 7, null])));
+    const answered = await asked((_, response) =>
+      response.end(
+        JSON.stringify([
+          { id: 0, result: 1 },
+          { id: 0, error: { code: 1, message: "no" } },
+          { id: 1 },
+          7,
+          null,
+        ]),
+      ),
+    );
     expect(answered.ok && answered.value.map(({ kind }) => kind)).toEqual(["missing", "missing"]);
   });
 
@@ -88,23 +117,37 @@ describe("a batch that fails as a whole", () => {
       response.statusCode = status;
       response.end("the key s3cret is not allowed");
     });
-    expect(answered).toEqual({ ok: false, error: { began: true, failure: { code, message: `The endpoint answered HTTP ${status}.` } } });
+    expect(answered).toEqual({
+      ok: false,
+      error: { began: true, failure: { code, message: `The endpoint answered HTTP ${status}.` } },
+    });
   });
 
   it("carries the seconds of Retry-After", async () => {
     const answered = await asked((_, response) => response.writeHead(429, { "retry-after": "17" }).end());
-    expect(answered).toMatchObject({ ok: false, error: { failure: { code: "rate_limited", retryAfterSeconds: 17 } } });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { failure: { code: "rate_limited", retryAfterSeconds: 17 } },
+    });
   });
 
   it("reads a date in Retry-After", async () => {
-    const answered = await asked((_, response) => response.writeHead(503, { "retry-after": "Tue, 01 Jan 2030 00:01:30 GMT" }).end());
-    expect(answered).toMatchObject({ ok: false, error: { failure: { code: "endpoint_error", retryAfterSeconds: 90 } } });
+    const answered = await asked((_, response) =>
+      response.writeHead(503, { "retry-after": "Tue, 01 Jan 2030 00:01:30 GMT" }).end(),
+    );
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { failure: { code: "endpoint_error", retryAfterSeconds: 90 } },
+    });
   });
 
   it("does not follow a redirect", async () => {
     const target = await endpoint(answerEach(() => ({ result: 1 })));
     const answered = await asked((_, response) => response.writeHead(307, { location: target.url }).end());
-    expect(answered).toMatchObject({ ok: false, error: { began: true, failure: { code: "endpoint_error" } } });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { began: true, failure: { code: "endpoint_error" } },
+    });
     expect(target.batches).toEqual([]);
   });
 
@@ -122,52 +165,94 @@ describe("a batch that fails as a whole", () => {
 
   it("is a timeout when no answer comes", async () => {
     const answered = await asked(() => undefined, { timeoutMs: 50 });
-    expect(answered).toMatchObject({ ok: false, error: { began: true, failure: { code: "endpoint_timeout" } } });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { began: true, failure: { code: "endpoint_timeout" } },
+    });
   });
 
   it("is a timeout when the answer stops in the middle", async () => {
     const answered = await asked((_, response) => response.write("[{"), { timeoutMs: 50 });
-    expect(answered).toMatchObject({ ok: false, error: { began: true, failure: { code: "endpoint_timeout" } } });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { began: true, failure: { code: "endpoint_timeout" } },
+    });
   });
 
   it.each(["<html>", "", "{}", "7", '"text"'])("is an endpoint error when the answer is %j", async (body) => {
     const answered = await asked((_, response) => response.end(body));
-    expect(answered).toMatchObject({ ok: false, error: { began: true, failure: { code: "endpoint_error" } } });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { began: true, failure: { code: "endpoint_error" } },
+    });
   });
 
   it("is an endpoint error when one error answers the whole batch", async () => {
-    const answered = await asked((_, response) => response.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid request"}}'));
-    expect(answered).toEqual({ ok: false, error: { began: true, failure: { code: "endpoint_error", message: "The endpoint refused the batch: Invalid request (-32600)" } } });
+    const answered = await asked((_, response) =>
+      response.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid request"}}'),
+    );
+    expect(answered).toEqual({
+      ok: false,
+      error: {
+        began: true,
+        failure: {
+          code: "endpoint_error",
+          message: "The endpoint refused the batch: Invalid request (-32600)",
+        },
+      },
+    });
   });
 
   it("is an endpoint error when the answer is larger than 16 MB", async () => {
-    const answered = await asked((_, response) => response.end(`[${" ".repeat(17 * 1024 * 1024)}]`), { timeoutMs: 60_000 });
-    expect(answered).toMatchObject({ ok: false, error: { began: true, failure: { code: "endpoint_error" } } });
+    const answered = await asked((_, response) => response.end(`[${" ".repeat(17 * 1024 * 1024)}]`), {
+      timeoutMs: 60_000,
+    });
+    expect(answered).toMatchObject({
+      ok: false,
+      error: { began: true, failure: { code: "endpoint_error" } },
+    });
   });
 
-  it.each(["", "nonsense", "ftp://example.test/", "file:///etc/passwd"])("has not begun when the URL is %j", async (url) => {
-    const answered = await jsonRpc(url, () => NOW).batch(calls, 1000);
-    expect(answered).toMatchObject({ ok: false, error: { began: false, failure: { code: "network_error" } } });
-  });
+  it.each(["", "nonsense", "ftp://example.test/", "file:///etc/passwd"])(
+    "has not begun when the URL is %j",
+    async (url) => {
+      const answered = await jsonRpc(url, () => NOW).batch(calls, 1000);
+      expect(answered).toMatchObject({
+        ok: false,
+        error: { began: false, failure: { code: "network_error" } },
+      });
+    },
+  );
 });
 
 describe("the credential in an RPC URL", () => {
   it("is redacted from what the endpoint says", async () => {
-    const said = "project abcdef0123456789 at https://user:pw@backend.test/v3/abcdef0123456789 is over quota, try tok%2Fen1 or tok/en1";
-    const answered = await asked(answerEach(() => ({ error: { code: -32000, message: said } })), { path: "v3/abcdef0123456789?token=tok%2Fen1" });
+    const said =
+      "project abcdef0123456789 at https://user:pw@backend.test/v3/abcdef0123456789 is over quota, try tok%2Fen1 or tok/en1";
+    const answered = await asked(
+      answerEach(() => ({ error: { code: -32000, message: said } })),
+      { path: "v3/abcdef0123456789?token=tok%2Fen1" },
+    );
     const text = JSON.stringify(answered);
     expect(text).toContain("is over quota");
-    for (const secret of ["abcdef0123456789", "tok%2Fen1", "tok/en1", "user:pw", "backend.test"]) expect(text).not.toContain(secret);
+    for (const secret of ["abcdef0123456789", "tok%2Fen1", "tok/en1", "user:pw", "backend.test"])
+      expect(text).not.toContain(secret);
   });
 
   it("is redacted from an error that answers the whole batch", async () => {
-    const answered = await asked((_, response) => response.end('{"error":{"code":1,"message":"abcdef0123456789 is unknown"}}'), { path: "abcdef0123456789" });
+    const answered = await asked(
+      (_, response) => response.end('{"error":{"code":1,"message":"abcdef0123456789 is unknown"}}'),
+      { path: "abcdef0123456789" },
+    );
     expect(JSON.stringify(answered)).not.toContain("abcdef0123456789");
   });
 
   it("travels as a header when it is a user name and a password", async () => {
     const server = await endpoint(answerEach(() => ({ result: 1 })));
-    const answered = await jsonRpc(server.url.replace("//", "//name:pass%3Aword@"), () => NOW).batch(calls, 5000);
+    const answered = await jsonRpc(server.url.replace("//", "//name:pass%3Aword@"), () => NOW).batch(
+      calls,
+      5000,
+    );
     expect(answered.ok).toBe(true);
     expect(server.headers.authorization).toBe(`Basic ${Buffer.from("name:pass:word").toString("base64")}`);
   });

