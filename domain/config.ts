@@ -21,8 +21,13 @@ export interface ChainPolicy {
   readonly confirmEverySeconds: number;
   /** An accepted or uncertain transaction that is not final is sent again after so long. */
   readonly rebroadcastAfterSeconds: number;
+  /** An accepted transaction that is not final after so long is replaced at a higher fee, at the same sequence. */
+  readonly bumpAfterSeconds: number;
+  /** So often at the most. */
+  readonly maxBumps: number;
   /** Backpressure: so many open slots at the most. */
   readonly maxUnconfirmed: number;
+  /** So many leases of one lane at once. */
   readonly maxFlights: number;
   readonly leaseSeconds: number;
   /** One JSON-RPC call may take so long. Less than a third of `leaseSeconds`. */
@@ -37,8 +42,10 @@ export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
   confirmations: 12,
   confirmEverySeconds: 12,
   rebroadcastAfterSeconds: 60,
+  bumpAfterSeconds: 120,
+  maxBumps: 5,
   maxUnconfirmed: 100,
-  maxFlights: 1,
+  maxFlights: 3,
   leaseSeconds: 30,
   rpcTimeoutSeconds: 8,
   giveUpAfterSeconds: 24 * 3600,

@@ -73,6 +73,11 @@ export interface Burn {
   readonly replaces: readonly string[];
 }
 
+/** An open slot that stays away for too long: the directive's own action again, at a higher fee (R5). */
+export interface Bump extends Burn {
+  readonly directive: LentDirective;
+}
+
 export interface Work {
   readonly kind: "work";
   /** Fencing token: greater for each lease of the lane. */
@@ -87,8 +92,11 @@ export interface Work {
   /** So many numbers at the head of `range` lie below an open slot: each must be recorded, with a no-op if no directive is left. */
   readonly holes: number;
   readonly directives: readonly LentDirective[];
+  /** More is due than was lent: another flight may begin. */
+  readonly more: boolean;
   readonly rebroadcast: readonly StoredTransaction[];
   readonly burns: readonly Burn[];
+  readonly bumps: readonly Bump[];
 }
 
 export type TakeAnswer =
@@ -116,7 +124,9 @@ export type RecordAnswer =
   | { readonly kind: "recorded" }
   /** The token is not of a live lease: nothing changed, nothing may be sent. */
   | { readonly kind: "stale" }
-  /** An entry is not lent to, or not granted to, this token, or leaves a hole: nothing changed. */
+  /** Nothing changed: these granted numbers would stay holes below a taken one. Record them too, with no-ops (R11). */
+  | { readonly kind: "holes"; readonly sequences: readonly number[] }
+  /** An entry is not lent to, or not granted to, this token: nothing changed. */
   | { readonly kind: "refused"; readonly reason: string };
 
 /** The account's next sequence in the latest block, as one node told it. */

@@ -1,4 +1,4 @@
-import type { RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
+import type { Bump, Burn, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
 import {
   die,
   holesOf,
@@ -45,16 +45,16 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
   const { header } = lane;
   const lent = loansOf(lane);
   const due = dueDirectives(lane, lent, nowMs, policy.giveUpAfterSeconds);
-  const overdue = overdueSlots(lane, nowMs);
-  // Burns come before new work (R5).
-  const burns = overdue.filter(wantsBurn).slice(0, MAX_FLIGHT);
-  const rebroadcast = overdue.filter((slot) => !wantsBurn(slot)).slice(0, MAX_FLIGHT);
+  // What is out already comes before new work (R5).
+  const overdue = overdueSlots(lane, { nowMs, policy }).slice(0, MAX_FLIGHT);
+  const burns = overdue.filter(({ need }) => need === "burn").map(({ slot }) => slot);
+  const bumps = overdue.flatMap(({ slot, need }) => (need === "bump" ? bumpOf(lane, slot) : []));
+  const rebroadcast = overdue.filter(({ need }) => need === "rebroadcast").map(({ slot }) => slot);
   const holes = header.next === null ? [] : holesOf(lane).slice(0, MAX_FLIGHT);
-  // `full` withholds only new numbers: holes and rebroadcasts are always given (R11).
-  const unconfirmed =
-    openSlots(lane).length + header.leases.reduce((sum, { range }) => sum + range.length, 0);
-  const room = Math.max(0, policy.maxUnconfirmed - unconfirmed);
-  const directives = due.slice(0, Math.min(MAX_FLIGHT, Math.max(holes.length, holes.length + room)));
+  // `full` withholds only new numbers: holes, burns and rebroadcasts are always given (R11).
+  const granted = header.leases.flatMap(({ range }) => range).filter((sequence) => !lane.slots.has(sequence));
+  const room = Math.max(0, policy.maxUnconfirmed - openSlots(lane).length - granted.length);
+  const directives = due.slice(0, Math.min(MAX_FLIGHT, holes.length + room));
   if (directives.length === 0 && holes.length === 0 && overdue.length === 0) {
     if (due.length > 0) return { kind: "full" };
     const dueMs = lane.backlogNextDueMs(nowMs, lent);
@@ -73,8 +73,10 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     loans: directives.map(({ id, admission }) => ({ id, head: admission === oldest })),
     rebroadcast: rebroadcast.map(({ sequence }) => sequence),
     burns: burns.map(({ sequence }) => sequence),
+    bumps: bumps.map(({ sequence }) => sequence),
   };
   header.leases = [...header.leases, lease];
+  const more = directives.length === MAX_FLIGHT && lane.backlogNextDueMs(nowMs, loansOf(lane)) === nowMs;
   return {
     kind: "work",
     token: lease.token,
@@ -82,15 +84,24 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     range,
     holes: holes.length,
     directives: directives.map(({ id, payload }) => ({ id, payload })),
+    more,
     rebroadcast: rebroadcast.flatMap(({ sequence, transactions }) => {
       const last = transactions.findLast(isExposed);
       return last === undefined ? [] : [{ sequence, hash: last.hash, raw: last.raw }];
     }),
-    burns: burns.map(({ sequence, transactions }) => ({
-      sequence,
-      replaces: transactions.map(({ raw }) => raw),
-    })),
+    burns: burns.map(replacedBy),
+    bumps,
   };
+}
+
+function replacedBy({ sequence, transactions }: Slot): Burn {
+  return { sequence, replaces: transactions.map(({ raw }) => raw) };
+}
+
+function bumpOf(lane: LaneState, slot: Slot): Bump[] {
+  const record = slot.id === null ? undefined : lane.directive(slot.id);
+  if (record === undefined) return [];
+  return [{ ...replacedBy(slot), directive: { id: record.id, payload: record.payload } }];
 }
 
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
@@ -103,16 +114,17 @@ function dueDirectives(
   const due: DirectiveRecord[] = [];
   let chars = 0;
   for (const record of lane.backlogDue(nowMs, MAX_FLIGHT, lent)) {
+    const cause = record.failure ?? lane.header.outage?.failure ?? null;
     if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) {
       die(lane, record, {
         code: "expired",
         message: `expiresAt was ${new Date(record.expiresAtMs).toISOString()}`,
         atMs: nowMs,
       });
-    } else if (record.failure !== null && workedMs(lane.header, record, nowMs) >= giveUpAfterSeconds * 1000) {
+    } else if (cause !== null && workedMs(lane.header, record, nowMs) >= giveUpAfterSeconds * 1000) {
       die(lane, record, {
         code: "gave_up",
-        message: `last failure: ${record.failure.code}: ${record.failure.message}`,
+        message: `last failure: ${cause.code}: ${cause.message}`,
         atMs: nowMs,
       });
     } else {
@@ -124,14 +136,23 @@ function dueDirectives(
   return due;
 }
 
-/** R3: an open slot is worked by one live lease. */
-function overdueSlots(lane: LaneState, nowMs: number): readonly Slot[] {
+/** R3: an open slot is worked by one live lease. Lowest sequence first, each with what it needs. */
+function overdueSlots(
+  lane: LaneState,
+  { nowMs, policy }: Pick<Moment, "nowMs" | "policy">,
+): readonly { readonly slot: Slot; readonly need: "burn" | "bump" | "rebroadcast" }[] {
   const worked = new Set(lane.header.leases.flatMap(slotsOf));
   return openSlots(lane)
     .filter(
       (slot) => slot.resendAtMs <= nowMs && !worked.has(slot.sequence) && slot.transactions.some(isExposed),
     )
-    .toSorted((left, right) => left.sequence - right.sequence);
+    .toSorted((left, right) => left.sequence - right.sequence)
+    .map((slot) => {
+      if (wantsBurn(slot)) return { slot, need: "burn" };
+      const slow = nowMs - slot.signedAtMs >= policy.bumpAfterSeconds * 1000;
+      const bump = slow && !slot.burning && slot.id !== null && slot.transactions.length <= policy.maxBumps;
+      return { slot, need: bump ? "bump" : "rebroadcast" };
+    });
 }
 
 /** R8: the oldest admission that is not terminal, whether it waits or has an open slot. */
@@ -145,8 +166,8 @@ export function loansOf(lane: LaneState): ReadonlySet<string> {
 }
 
 /** Every number that a lease works. */
-export function slotsOf({ range, rebroadcast, burns }: Lease): readonly number[] {
-  return [...range, ...rebroadcast, ...burns];
+export function slotsOf({ range, rebroadcast, burns, bumps }: Lease): readonly number[] {
+  return [...range, ...rebroadcast, ...burns, ...bumps];
 }
 
 export function liveLease(lane: LaneState, token: number): Lease | undefined {
@@ -200,15 +221,17 @@ export function recordSigned(
   if (lease === undefined) return { kind: "stale" };
   const problem = entriesProblem(lane, lease, entries);
   if (problem !== null) return { kind: "refused", reason: problem };
+  const holes = holesLeft(lane, lease, entries);
+  if (holes.length > 0) return { kind: "holes", sequences: holes };
   for (const { sequence, id, hash, raw } of entries) {
     const signed: Transaction = { hash, raw, token, noop: id === null, state: "recorded" };
-    const burnt = lane.slots.get(sequence);
-    if (burnt !== undefined) {
-      // The same bytes as a refused no-op before: one entry of the log, recorded again.
-      lane.putSlot({
-        ...burnt,
-        transactions: [...burnt.transactions.filter((earlier) => earlier.hash !== hash), signed],
-      });
+    const replaced = lane.slots.get(sequence);
+    if (replaced !== undefined) {
+      // The same bytes as before: one entry of the log. Exposed ones stay so.
+      const known = replaced.transactions.find((earlier) => earlier.hash === hash);
+      const others = replaced.transactions.filter((earlier) => earlier.hash !== hash);
+      const latest = known !== undefined && isExposed(known) ? known : signed;
+      lane.putSlot({ ...replaced, transactions: [...others, latest], signedAtMs: nowMs });
       continue;
     }
     const record = id === null ? undefined : lane.directive(id);
@@ -219,6 +242,7 @@ export function recordSigned(
       admission: record?.admission ?? null,
       transactions: [signed],
       resendAtMs: lease.deadlineMs,
+      signedAtMs: nowMs,
       burning: false,
     });
     if (record !== undefined) lane.dequeue(record);
@@ -228,26 +252,32 @@ export function recordSigned(
 }
 
 function entriesProblem(lane: LaneState, lease: Lease, entries: readonly SignedEntry[]): string | null {
-  const granted = new Set([...lease.range, ...lease.burns]);
+  const granted = new Set([...lease.range, ...lease.burns, ...lease.bumps]);
   const lent = new Set(lease.loans.map(({ id }) => id));
-  const sequences = new Set<number>();
   for (const { sequence, id } of entries) {
-    if (!granted.has(sequence))
+    if (!granted.delete(sequence)) {
       return `sequence ${sequence} is not granted to token ${lease.token}, or is recorded twice`;
+    }
     const taken = lane.slots.get(sequence);
-    if (taken !== undefined && (id !== null || taken.state !== "open" || !lease.burns.includes(sequence)))
-      return `sequence ${sequence} is taken`;
-    if (taken === undefined && lease.burns.includes(sequence)) return `sequence ${sequence} is final`;
-    if (id !== null && !lent.has(id))
-      return `directive ${id} is not lent to token ${lease.token}, or is recorded twice`;
-    if (id !== null && lane.directive(id)?.state !== "queued") return `directive ${id} is not queued`;
-    granted.delete(sequence);
-    if (id !== null) lent.delete(id);
-    sequences.add(sequence);
+    if (lease.range.includes(sequence)) {
+      if (taken !== undefined) return `sequence ${sequence} is taken`;
+      if (id !== null && !lent.delete(id)) {
+        return `directive ${id} is not lent to token ${lease.token}, or is recorded twice`;
+      }
+      if (id !== null && lane.directive(id)?.state !== "queued") return `directive ${id} is not queued`;
+    } else if (taken?.state !== "open") {
+      return `sequence ${sequence} is final`;
+    } else if (id !== (lease.bumps.includes(sequence) ? taken.id : null)) {
+      return `sequence ${sequence} is not of ${id ?? "a no-op"}`;
+    }
   }
-  const top = Math.max(...sequences, ...lane.slots.keys());
-  const hole = lease.range.find(
-    (sequence) => sequence < top && !sequences.has(sequence) && !lane.slots.has(sequence),
+  return null;
+}
+
+function holesLeft(lane: LaneState, lease: Lease, entries: readonly SignedEntry[]): readonly number[] {
+  const recorded = new Set(entries.map(({ sequence }) => sequence));
+  const top = Math.max(...recorded, ...lane.slots.keys());
+  return lease.range.filter(
+    (sequence) => sequence < top && !recorded.has(sequence) && !lane.slots.has(sequence),
   );
-  return hole === undefined ? null : `sequence ${hole} would stay a hole below ${top}`;
 }

@@ -80,9 +80,10 @@ export interface Lease {
   readonly deadlineMs: number;
   readonly range: readonly number[];
   readonly loans: readonly Loan[];
-  /** Sequences of open slots handed out to be sent again, or to be burnt. */
+  /** Sequences of open slots handed out to be sent again, burnt, or sent at a higher fee. */
   readonly rebroadcast: readonly number[];
   readonly burns: readonly number[];
+  readonly bumps: readonly number[];
 }
 
 /** R2: a directive is lent to one token. */
@@ -109,6 +110,8 @@ export interface Slot {
   readonly transactions: readonly Transaction[];
   /** When an exposed slot is to be sent, or burnt, again. */
   readonly resendAtMs: number;
+  /** When its last transaction was recorded. */
+  readonly signedAtMs: number;
   /** R5: the node refuses the exposed bytes for good, so a no-op is to use the number up. */
   readonly burning: boolean;
 }
@@ -210,7 +213,16 @@ export function countsOf({ counts }: LaneHeader): LaneCounts {
 
 /** A number that no transaction of ours has: foreign, or not ours to use any more. */
 export function bareSlot(sequence: number, state: "skipped" | "other"): Slot {
-  return { sequence, state, id: null, admission: null, transactions: [], resendAtMs: 0, burning: false };
+  return {
+    sequence,
+    state,
+    id: null,
+    admission: null,
+    transactions: [],
+    resendAtMs: 0,
+    signedAtMs: 0,
+    burning: false,
+  };
 }
 
 /** R5: a slot to be burnt whose no-op is not out yet. */

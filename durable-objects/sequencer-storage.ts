@@ -292,6 +292,7 @@ const flightSchema = z.array(
       }),
     ),
     resendAtMs: z.number(),
+    signedAtMs: z.number(),
     burning: z.boolean(),
   }),
 );
@@ -310,6 +311,7 @@ const headerSchema = z.object({
       loans: z.array(z.object({ id: z.string(), head: z.boolean() })),
       rebroadcast: z.array(z.number()),
       burns: z.array(z.number()),
+      bumps: z.array(z.number()),
     }),
   ),
   chainSequence: z.number().nullable(),

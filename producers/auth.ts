@@ -40,7 +40,7 @@ export function authenticate() {
     if (scope === "public") return next();
     const tokens = readTokens(context.env.API_TOKENS);
     if (!tokens.ok) {
-      logLine("error", "api_tokens_unreadable", { fault: tokens.error });
+      logLine("error", "producers.auth", { error: `API_TOKENS ${tokens.error}` });
       return problem(503, "The Worker's API tokens cannot be read: an operator must correct API_TOKENS.");
     }
     const actor = holderOf(tokens.value, context.req.header("authorization"));

@@ -59,7 +59,7 @@ async function admit(
   try {
     return await env.SEQUENCER.getByName(account).admit(account, admissions);
   } catch (error) {
-    logLine("error", "lane_unavailable", { account, ...describeThrown(error) });
+    logLine("error", "producers.admit", { account, ...describeThrown(error) });
     return [];
   }
 }
@@ -72,6 +72,6 @@ async function ring(env: EnqueueEnv, accounts: readonly AccountId[]): Promise<vo
       accounts.map((account) => ({ body: encodeMessage({ kind: "doorbell", account }), contentType })),
     );
   } catch (error) {
-    logLine("warn", "doorbell_not_sent", { lanes: accounts.length, ...describeThrown(error) });
+    logLine("warn", "producers.ring", { lanes: accounts.length, ...describeThrown(error) });
   }
 }

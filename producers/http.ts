@@ -63,7 +63,7 @@ export function createApp(config: Config): OpenAPIHono<AppEnv> {
   app.onError((thrown, context) => {
     if (thrown instanceof HTTPException && thrown.status === 400) return problem(400, thrown.message);
     if (thrown instanceof HTTPException && thrown.status === 415) return problem(415, thrown.message);
-    logLine("error", "request_failed", {
+    logLine("error", "producers.http", {
       method: context.req.method,
       route: routePath(context),
       ...describeThrown(thrown),

@@ -20,6 +20,6 @@ export interface EvmContext {
 export function wrongChain({ chainId }: EvmContext, served: bigint): Failure {
   return {
     code: "wrong_chain",
-    message: `The endpoint serves chain ${served}, the account is on chain ${chainId}.`,
+    message: `the endpoint serves chain ${served}, the account is on chain ${chainId}`,
   };
 }

@@ -120,7 +120,7 @@ export function classifyNodeError(error: RpcError): NodeAnswer {
   const row = rows.find(
     ({ pattern, codes }) => pattern.test(error.message) || codes?.includes(error.code) === true,
   );
-  const said = error.message === "" ? "The node gave no message." : error.message;
+  const said = error.message === "" ? "the node gave no message" : error.message;
   if (row === undefined)
     return { kind: "unclear", failure: { code: "unknown_rpc_error", message: `${said} (${error.code})` } };
   if (row.kind === "known") return { kind: "known" };

@@ -95,7 +95,7 @@ function checkAnchor(anchor: Anchor, reply: RpcReply | undefined): Result<null, 
 function disagreement({ number }: Pick<Anchor, "number">): Failure {
   return {
     code: "endpoint_error",
-    message: `Block ${number} changed during the look-up, or the endpoint's nodes do not agree on it.`,
+    message: `block ${number} changed during the look-up, or the endpoint's nodes do not agree on it`,
   };
 }
 

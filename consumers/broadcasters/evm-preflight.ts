@@ -42,14 +42,14 @@ export async function preflight(
     head = readHeadings.value;
   }
   if (head === null)
-    return { kind: "outage", failure: { code: "endpoint_error", message: "The endpoint answered nothing." } };
+    return { kind: "outage", failure: { code: "endpoint_error", message: "the endpoint answered nothing" } };
 
   const verdicts = new Map<string, Verdict>();
   for (const { id, action } of candidates) {
     if (action.type !== "evm.transaction")
       verdicts.set(
         id,
-        refused("unsupported_action", `An eip155 account takes evm.transaction, not ${action.type}.`),
+        refused("unsupported_action", `an eip155 account takes evm.transaction, not ${action.type}`),
       );
   }
   let spent = 0n;
@@ -57,7 +57,7 @@ export async function preflight(
     const call = calls[reads.length + index];
     const verdict =
       call === undefined
-        ? refused("endpoint_error", "The simulation was not asked for.")
+        ? refused("endpoint_error", "the simulation was not asked for")
         : judge(head, spent, action, read(call, replies[reads.length + index], quantity));
     if (verdict.kind === "pass") spent += cost(head, action, verdict.gas);
     verdicts.set(id, verdict);
@@ -99,7 +99,7 @@ function readHead(
   if (baseFeePerGas === undefined)
     return err({
       code: "endpoint_error",
-      message: "The chain's blocks have no base fee: it does not take EIP-1559 transactions.",
+      message: "the chain's blocks have no base fee: it does not take EIP-1559 transactions",
     });
   const sequence = read(countCall, replies[2], count);
   if (!sequence.ok) return sequence;
@@ -139,7 +139,7 @@ function judge(
 ): Verdict {
   const given = action.gas;
   if (given !== null && given > head.gasLimit)
-    return refused("gas_limit_exceeded", `The gas limit ${given} exceeds the block's ${head.gasLimit}.`);
+    return refused("gas_limit_exceeded", `the gas limit ${given} exceeds the block's ${head.gasLimit}`);
   if (!estimate.ok) {
     const tooLow =
       given !== null && estimate.error.code === "out_of_gas" && given < intrinsicGas(action.data);
@@ -151,7 +151,7 @@ function judge(
   if (given !== null && estimate.value > given) {
     return refused(
       given < intrinsicGas(action.data) ? "intrinsic_gas_too_low" : "out_of_gas",
-      `The gas limit is ${given}, the call needs ${estimate.value}.`,
+      `the gas limit is ${given}, the call needs ${estimate.value}`,
     );
   }
   const gas = given ?? withMargin(estimate.value, head.gasLimit);
@@ -159,7 +159,7 @@ function judge(
   if (needed > head.balance)
     return refused(
       "insufficient_funds",
-      `Value and gas need up to ${needed} wei with the directives before it, the account has ${head.balance} wei.`,
+      `value and gas need up to ${needed} wei with the directives before it, the account has ${head.balance} wei`,
     );
   return { kind: "pass", gas };
 }

@@ -54,7 +54,7 @@ export function read<Schema extends z.ZodType>(
 ): Result<z.output<Schema>, Failure> {
   switch (reply?.kind) {
     case undefined:
-      return err({ code: "endpoint_error", message: `The endpoint left ${call.method} without an answer.` });
+      return err({ code: "endpoint_error", message: `the endpoint left ${call.method} without an answer` });
     case "missing":
       return err(reply.failure);
     case "error": {
@@ -71,7 +71,7 @@ export function read<Schema extends z.ZodType>(
         ? ok(parsed.data)
         : err({
             code: "endpoint_error",
-            message: `The endpoint answered ${call.method} with a value that cannot be read.`,
+            message: `the endpoint answered ${call.method} with a value that cannot be read`,
           });
     }
   }

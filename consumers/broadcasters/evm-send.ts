@@ -7,7 +7,7 @@ import { classifyNodeError } from "./evm-failure.ts";
 import { knownTransaction, read } from "./evm-reads.ts";
 import { splitBatches, type RpcCall, type RpcReply } from "./json-rpc.ts";
 
-const NO_TIME: Failure = { code: "endpoint_timeout", message: "No time was left to begin the send." };
+const NO_TIME: Failure = { code: "endpoint_timeout", message: "no time was left to begin the send" };
 
 /** Sends in order, in as few requests as fit, all within the time of one. After a request without an answer no other begins. */
 export async function send(
@@ -53,7 +53,7 @@ function outcomeOf(hash: string, reply: RpcReply | undefined): Outcome {
     case undefined:
       return {
         kind: "uncertain",
-        failure: { code: "endpoint_error", message: "The endpoint left the send without an answer." },
+        failure: { code: "endpoint_error", message: "the endpoint left the send without an answer" },
       };
     case "missing":
       return { kind: "uncertain", failure: reply.failure };
@@ -64,7 +64,7 @@ function outcomeOf(hash: string, reply: RpcReply | undefined): Outcome {
             kind: "uncertain",
             failure: {
               code: "unknown_rpc_error",
-              message: "The endpoint answered the send with another value than the transaction's hash.",
+              message: "the endpoint answered the send with another value than the transaction's hash",
             },
           };
     case "error": {
@@ -108,7 +108,7 @@ async function confirmRefusals(
         kind: "uncertain",
         failure: {
           ...failure,
-          message: `The node refused (${refusal.message}), but could not be asked whether it has the transaction: ${failure.message}`,
+          message: `the node refused (${refusal.message}), but could not be asked whether it has the transaction: ${failure.message}`,
         },
       });
       if (answered === null) outcomes.set(hash, unasked(NO_TIME));

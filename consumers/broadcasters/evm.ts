@@ -2,7 +2,7 @@ import type { ChainPolicy } from "../../domain/config.ts";
 import type { Failure } from "../../domain/failure.ts";
 import type { Account } from "../../domain/ids.ts";
 import { err, type Result } from "../../domain/result.ts";
-import type { EvmTransaction } from "../signers/evm-transaction.ts";
+import { feesOf, type EvmTransaction } from "../signers/evm-transaction.ts";
 import type { EvmSigner } from "../signers/signer.ts";
 import type { Broadcaster, Signed, SignRequest } from "./broadcaster.ts";
 import type { EvmContext, EvmTerms } from "./evm-context.ts";
@@ -55,8 +55,8 @@ async function sign(
   requests: readonly SignRequest[],
 ): Promise<Result<readonly Signed[], Failure>> {
   const transactions: EvmTransaction[] = [];
-  for (const { sequence, action } of requests) {
-    const common = { chainId: context.chainId, nonce: BigInt(sequence), ...terms };
+  for (const { sequence, action, replaces } of requests) {
+    const common = { chainId: context.chainId, nonce: BigInt(sequence), ...outbidding(terms, replaces) };
     if (action === null)
       transactions.push({ ...common, gas: NO_OP_GAS, to: context.address, value: 0n, data: "0x" });
     else if (action.action.type === "evm.transaction") {
@@ -65,10 +65,30 @@ async function sign(
     } else
       return err({
         code: "unsupported_action",
-        message: `An eip155 account takes evm.transaction, not ${action.action.type}.`,
+        message: `an eip155 account takes evm.transaction, not ${action.action.type}`,
       });
   }
   return signer.sign(transactions);
+}
+
+/** The fees of the moment, or an eighth above the highest that is to be replaced: pools ask a tenth more of both. */
+function outbidding(terms: EvmTerms, replaces: readonly string[]): EvmTerms {
+  let { maxFeePerGas, maxPriorityFeePerGas } = terms;
+  for (const raw of replaces) {
+    const old = feesOf(raw);
+    if (old === null) continue;
+    maxFeePerGas = larger(maxFeePerGas, raised(old.maxFeePerGas));
+    maxPriorityFeePerGas = larger(maxPriorityFeePerGas, raised(old.maxPriorityFeePerGas));
+  }
+  return { maxFeePerGas, maxPriorityFeePerGas };
+}
+
+function raised(fee: bigint): bigint {
+  return fee + fee / 8n + 1n;
+}
+
+function larger(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
 }
 
 function isHex(text: string): text is `0x${string}` {

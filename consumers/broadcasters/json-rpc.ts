@@ -71,7 +71,7 @@ export function jsonRpc(url: string, now: () => number): JsonRpc {
     async batch(calls, timeoutMs) {
       if (endpoint === null)
         return err({
-          failure: { code: "network_error", message: "The RPC URL is not an http or https URL." },
+          failure: { code: "network_error", message: "the RPC URL is not an http or https URL" },
           began: false,
         });
       if (calls.length === 0) return ok([]);
@@ -94,7 +94,7 @@ export function jsonRpc(url: string, now: () => number): JsonRpc {
           await response.body?.cancel().catch(() => undefined);
           const failure = {
             code: failureOfHttpStatus(response.status),
-            message: `The endpoint answered HTTP ${response.status}.`,
+            message: `the endpoint answered HTTP ${response.status}`,
           };
           return err({
             failure: retryAfterSeconds === undefined ? failure : { ...failure, retryAfterSeconds },
@@ -104,19 +104,19 @@ export function jsonRpc(url: string, now: () => number): JsonRpc {
         text = await readCapped(response);
       } catch {
         return signal.aborted
-          ? failed("endpoint_timeout", `The endpoint did not answer within ${Math.round(timeoutMs)} ms.`)
-          : failed("network_error", "The endpoint could not be reached, or the connection broke.");
+          ? failed("endpoint_timeout", `the endpoint did not answer within ${Math.round(timeoutMs)} ms`)
+          : failed("network_error", "the endpoint could not be reached, or the connection broke");
       }
       if (text === null)
-        return failed("endpoint_error", `The endpoint answered more than ${MAX_RESPONSE_BYTES} bytes.`);
+        return failed("endpoint_error", `the endpoint answered more than ${MAX_RESPONSE_BYTES} bytes`);
       const body = parseJson(text);
       if (Array.isArray(body)) return ok(matched(body, calls, endpoint.secrets));
       const single = z.object({ error: errorObject }).safeParse(body);
-      if (!single.success) return failed("endpoint_error", "The endpoint answered what is not JSON-RPC.");
+      if (!single.success) return failed("endpoint_error", "the endpoint answered what is not JSON-RPC");
       const { code, message } = single.data.error;
       return failed(
         "endpoint_error",
-        `The endpoint refused the batch: ${plainText(message, endpoint.secrets)} (${code})`,
+        `the endpoint refused the batch: ${plainText(message, endpoint.secrets)} (${code})`,
       );
     },
   };
@@ -137,14 +137,14 @@ function matched(
       kind: "missing",
       failure: { code: "endpoint_error", message },
     });
-    if (replies.has(id)) replies.set(id, missing("The endpoint answered this call more than once."));
+    if (replies.has(id)) replies.set(id, missing("the endpoint answered this call more than once"));
     else if (error !== undefined && error !== null)
       replies.set(id, {
         kind: "error",
         error: { code: error.code, message: plainText(error.message, secrets), data: error.data },
       });
     else if (result === undefined)
-      replies.set(id, missing("The endpoint answered this call with neither a result nor an error."));
+      replies.set(id, missing("the endpoint answered this call with neither a result nor an error"));
     else replies.set(id, { kind: "result", value: result });
   }
   return calls.map(
@@ -153,7 +153,7 @@ function matched(
         kind: "missing",
         failure: {
           code: "endpoint_error",
-          message: `The endpoint left a call of ${method} without an answer.`,
+          message: `the endpoint left a call of ${method} without an answer`,
         },
       },
   );

@@ -1,11 +1,15 @@
-import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 
-/** An EIP-1559 transaction. Amounts in wei, `to` and `data` in hex. */
-export interface EvmTransaction {
-  readonly chainId: bigint;
-  readonly nonce: bigint;
+/** In wei per gas. */
+export interface EvmFees {
   readonly maxPriorityFeePerGas: bigint;
   readonly maxFeePerGas: bigint;
+}
+
+/** An EIP-1559 transaction. Amounts in wei, `to` and `data` in hex. */
+export interface EvmTransaction extends EvmFees {
+  readonly chainId: bigint;
+  readonly nonce: bigint;
   readonly gas: bigint;
   readonly to: `0x${string}`;
   readonly value: bigint;
@@ -66,4 +70,34 @@ function rlpHeader(length: number, offset: number): Uint8Array {
   const digits = length.toString(16);
   const bytes = hexToBytes(digits.length % 2 === 0 ? digits : `0${digits}`);
   return concatBytes(Uint8Array.of(offset + 55 + bytes.length), bytes);
+}
+
+/** The fees of a signed EIP-1559 transaction in hex. Null when it is none: other bytes were never ours. */
+export function feesOf(raw: string): EvmFees | null {
+  if (!/^0x02(?:[0-9a-f]{2})+$/.test(raw)) return null;
+  const list = readItem(hexToBytes(raw.slice(4)), 0);
+  if (list === null || !list.isList) return null;
+  const fields: Uint8Array[] = [];
+  for (let at = list.start; fields.length < 4;) {
+    const item = readItem(list.source, at);
+    if (item === null || item.isList || item.end > list.end) return null;
+    fields.push(list.source.subarray(item.start, item.end));
+    at = item.end;
+  }
+  const [, , maxPriorityFeePerGas, maxFeePerGas] = fields.map((bytes) => BigInt(`0x0${bytesToHex(bytes)}`));
+  if (maxPriorityFeePerGas === undefined || maxFeePerGas === undefined) return null;
+  return { maxPriorityFeePerGas, maxFeePerGas };
+}
+
+/** One RLP item: where its content starts and ends. Null when the bytes end before it does. */
+function readItem(source: Uint8Array, at: number) {
+  const first = source[at];
+  if (first === undefined) return null;
+  if (first < 0x80) return { source, isList: false, start: at, end: at + 1 };
+  const isList = first >= 0xc0;
+  const short = first - (isList ? 0xc0 : 0x80);
+  const lengthBytes = short < 56 ? 0 : short - 55;
+  const start = at + 1 + lengthBytes;
+  const length = short < 56 ? short : Number(BigInt(`0x0${bytesToHex(source.subarray(at + 1, start))}`));
+  return start + length > source.length ? null : { source, isList, start, end: start + length };
 }

@@ -61,7 +61,7 @@ export function signTransaction(transaction: EvmTransaction, secret: Uint8Array)
 function readKey(account: Account, key: EnvName, env: object): Result<Uint8Array, Failure> {
   const text: unknown = Reflect.get(env, key.env);
   const unavailable = (why: string): Result<never, Failure> =>
-    err({ code: "signer_unavailable", message: `The secret ${key.env} ${why}.` });
+    err({ code: "signer_unavailable", message: `the secret ${key.env} ${why}` });
   if (typeof text !== "string" || text === "") return unavailable("is not set");
   const cached = parsedKeys.get(account.id);
   if (cached?.text === text) return ok(cached.secret);

@@ -31,6 +31,8 @@ export const moment = (): Moment => ({
     confirmations: 1,
     leaseSeconds: LEASE_MS / 1000,
     maxUnconfirmed: 10,
+    maxFlights: 1,
+    bumpAfterSeconds: 86_400,
     breakerAfter: 2,
     giveUpAfterSeconds: 3600,
   },

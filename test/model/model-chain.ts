@@ -11,6 +11,11 @@ export interface Tx {
   readonly id: string | null;
 }
 
+/** The how-manyth signature of the history; a foreign transaction cannot be outbid. */
+function signed({ hash }: Tx): number {
+  return hash.startsWith("foreign") ? Number.POSITIVE_INFINITY : Number(hash.slice(1));
+}
+
 /** One account's side of a chain, and the network before it: what is truly there, which no lane can see. */
 export class ModelChain {
   readonly pool = new Map<number, Tx>();
@@ -29,8 +34,8 @@ export class ModelChain {
     if (this.mined.get(tx.sequence)?.hash === tx.hash) return { kind: "accepted" };
     if (tx.sequence < this.nonce) return { kind: "refused", failure: NONCE_LOW };
     const there = this.pool.get(tx.sequence);
-    // A no-op is signed at a higher fee than what it replaces.
-    const outbids = tx.id === null && there?.id !== null && there?.hash.startsWith("foreign") === false;
+    // What is signed later for one number is signed at a higher fee.
+    const outbids = there !== undefined && signed(tx) > signed(there);
     if (there !== undefined && there.hash !== tx.hash && !outbids)
       return { kind: "refused", failure: OCCUPIED };
     this.pool.set(tx.sequence, tx);

@@ -63,7 +63,10 @@ export class World {
       confirmations: 1,
       leaseSeconds: 10,
       rpcTimeoutSeconds: 3,
-      maxUnconfirmed: 6,
+      maxUnconfirmed: 12,
+      maxFlights: 3,
+      bumpAfterSeconds: 25,
+      maxBumps: 3,
       rebroadcastAfterSeconds: 20,
       confirmEverySeconds: 5,
     };
@@ -171,12 +174,14 @@ export class World {
       return sequence === undefined ? [] : [{ sequence, id }];
     });
     const burns = work.burns.map(({ sequence }) => ({ sequence, id: null }));
-    flight.entries = [...burns, ...fresh].map((entry) => ({
-      ...entry,
-      hash: `h${(this.#hashes += 1)}`,
-      raw: "0x",
-    }));
+    const bumps = work.bumps.map(({ sequence, directive }) => ({ sequence, id: directive.id }));
+    flight.entries = [...burns, ...bumps, ...fresh].map((entry) => ({ ...entry, ...this.#sign() }));
     flight.step = "record";
+  }
+
+  #sign(): { hash: string; raw: string } {
+    this.#hashes += 1;
+    return { hash: `h${this.#hashes}`, raw: "0x" };
   }
 
   #record(flight: Flight, index: number): void {
@@ -187,6 +192,11 @@ export class World {
         this.#flights.splice(index, 1);
         return;
       }
+      if (answer.kind === "holes") {
+        const noops = answer.sequences.map((sequence) => ({ sequence, id: null, ...this.#sign() }));
+        flight.entries = [...entries, ...noops];
+        return;
+      }
       if (answer.kind === "refused") {
         flight.entries = [];
         flight.refusals = [];
@@ -194,7 +204,7 @@ export class World {
         return;
       }
       for (const { hash, sequence, id } of entries) {
-        if (!work.burns.some((burn) => burn.sequence === sequence))
+        if (![...work.burns, ...work.bumps].some((replaced) => replaced.sequence === sequence))
           this.#checkBinding({ hash, sequence, id });
         this.#txs.set(hash, { hash, sequence, id });
       }
@@ -241,7 +251,9 @@ export class World {
   #settle(flight: Flight, index: number): void {
     const { work, outcomes, refusals, outage, reading } = flight;
     this.#flights.splice(index, 1);
-    const read = outage === null && (work.directives.length > 0 || work.holes > 0 || work.burns.length > 0);
+    const read =
+      outage === null &&
+      (work.directives.length > 0 || work.holes > 0 || work.burns.length > 0 || work.bumps.length > 0);
     const settlement = {
       token: work.token,
       outcomes,

@@ -81,7 +81,7 @@ describe.each(ROUTES)("$method $path", ({ method, path, scope, answers, ...rest 
     expect(bindings.opened).toEqual([]);
     expect(logged).toHaveBeenCalledTimes(3);
     const line = String(logged.mock.calls[0]?.[0]);
-    expect(line).toMatch(/^\{"level":"error","event":"api_tokens_unreadable","fault":".+"\}$/);
+    expect(line).toMatch(/^\{"at":"producers.auth","error":"API_TOKENS .+"\}$/);
     for (const part of [
       "secret",
       "hunter2",

@@ -67,7 +67,10 @@ describe("a wrong directive is refused and its fields are named", () => {
       const read = parseDirective(wire({ metadata: { deep: [value] } }));
       expect(read.ok ? [] : read.error.map(({ field }) => field)).toEqual(["metadata.deep.0"]);
     }
-    expect(parseDirective(wire({ metadata: { bytes: new Uint8Array(8) } })).ok).toBe(false);
+    expect(parseDirective(wire({ metadata: { bytes: new Uint8Array(200_000) } }))).toEqual({
+      ok: false,
+      error: [{ field: "metadata.bytes", message: "must be JSON: write bytes as hex" }],
+    });
     expect(parseDirective(wire({ metadata: { at: new Date(Number.NaN) } })).ok).toBe(false);
     expect(parseDirective(wire({ metadata: new Map() })).ok).toBe(false);
   });

@@ -119,7 +119,7 @@ describe("a batch that fails as a whole", () => {
     });
     expect(answered).toEqual({
       ok: false,
-      error: { began: true, failure: { code, message: `The endpoint answered HTTP ${status}.` } },
+      error: { began: true, failure: { code, message: `the endpoint answered HTTP ${status}` } },
     });
   });
 
@@ -197,7 +197,7 @@ describe("a batch that fails as a whole", () => {
         began: true,
         failure: {
           code: "endpoint_error",
-          message: "The endpoint refused the batch: Invalid request (-32600)",
+          message: "the endpoint refused the batch: Invalid request (-32600)",
         },
       },
     });

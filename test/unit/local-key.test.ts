@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
-import type { EvmTransaction } from "../../consumers/signers/evm-transaction.ts";
+import { feesOf, type EvmTransaction } from "../../consumers/signers/evm-transaction.ts";
 import { localKeySigner, signTransaction } from "../../consumers/signers/local-key.ts";
 import { parseAccount, type Account } from "../../domain/ids.ts";
 
@@ -69,6 +69,7 @@ describe("a local key", () => {
           data: hexOf(data),
         });
         expect(ours).toEqual({ raw: theirs, hash: keccak256(theirs) });
+        expect(feesOf(ours.raw)).toEqual({ maxPriorityFeePerGas, maxFeePerGas });
       }),
       { numRuns: 300 },
     );

@@ -318,7 +318,7 @@ describe("when the platform fails", () => {
     bindings.queueFails = true;
     expect((await post(bindings, wire())).status).toBe(202);
     expect(JSON.parse(String(logged.mock.calls[0]?.[0]))).toMatchObject({
-      event: "doorbell_not_sent",
+      at: "producers.ring",
       lanes: 1,
     });
   });

@@ -45,7 +45,12 @@ describe("every error is a problem", () => {
     });
     expect(logged).toHaveBeenCalledOnce();
     const line = String(logged.mock.calls[0]?.[0]);
-    expect(JSON.parse(line)).toMatchObject({ event: "request_failed", method: "GET", error: "SyntaxError" });
+    expect(JSON.parse(line)).toMatchObject({
+      at: "producers.http",
+      method: "GET",
+      route: "/v1/accounts/:account",
+      error: "SyntaxError: Unexpected token …, … is not valid JSON",
+    });
     for (const secret of ["hunter2", TOKENS.operator, "authorization", "Bearer"])
       expect(line).not.toContain(secret);
   });

@@ -27,6 +27,8 @@ import {
 
 beforeEach(begin);
 
+const severalFlights = () => ({ ...moment(), policy: { ...moment().policy, maxFlights: 2 } });
+
 describe("R6 the alarm drives", () => {
   const alarm = () => {
     schedule(script.lane, moment(), false);
@@ -83,6 +85,32 @@ describe("R6 the alarm drives", () => {
     );
     schedule(script.lane, moment(), false);
     expect(alarmDueMs(script.lane)).toBeNull();
+  });
+});
+
+describe("R5 fee bump", () => {
+  test("a transaction that stays away is replaced at its own sequence, and whichever lands is the one", () => {
+    sendAll(live("a"));
+    script.nowMs += 86_400_000;
+    const again = takeWork();
+    expect(again.bumps).toEqual([{ sequence: 0, replaces: ["0x"], directive: { id: "a", payload: "{}" } }]);
+    expect(record(again.token, entry(0, "a", "bumped"))).toEqual({ kind: "recorded" });
+    settleWith(again.token, { outcomes: [{ hash: "bumped", outcome: refused("nonce_occupied") }] });
+    expect(stateOf("a")).toBe("broadcast");
+    const receipts = [{ hash: "h-0-a", block: 9, success: true }];
+    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a", "bumped"], receipts }, moment());
+    expect(script.lane.directive("a")?.log.map(({ hash, status }) => [hash, status])).toEqual([
+      ["h-0-a", "included"],
+      ["bumped", "superseded"],
+    ]);
+  });
+
+  test("another directive cannot be recorded at a sequence that is to be bumped", () => {
+    sendAll(live("a"));
+    script.nowMs += 86_400_000;
+    admitAll("b");
+    const again = takeWork();
+    expect(record(again.token, entry(0, "b")).kind).toBe("refused");
   });
 });
 
@@ -183,10 +211,21 @@ describe("R11 ranges", () => {
     expect(script.lane.header.next).toBe(1);
   });
 
-  test("a record that would leave a hole below a taken number is refused whole", () => {
+  test("a record that would leave a hole below a taken number is refused whole, and names the hole", () => {
     const flight = live("a", "b");
-    expect(record(flight.token, entry(1, "b")).kind).toBe("refused");
+    expect(record(flight.token, entry(1, "b"))).toEqual({ kind: "holes", sequences: [0] });
     expect(script.lane.slots.size).toBe(0);
+  });
+
+  test("two flights have disjoint ranges, and the lower one fills what lies below the higher one's record", () => {
+    const first = live("a", "b");
+    admitAll("c");
+    const second = work(take(script.lane, "two", severalFlights()));
+    expect([first.range, second.range]).toEqual([[0, 1], [2]]);
+    expect(second.directives.map(({ id }) => id)).toEqual(["c"]);
+    expect(record(second.token, entry(2, "c"))).toEqual({ kind: "recorded" });
+    expect(record(first.token, entry(0, "b"))).toEqual({ kind: "holes", sequences: [1] });
+    expect(record(first.token, entry(0, "b"), entry(1, null))).toEqual({ kind: "recorded" });
   });
 
   test("backpressure withholds new numbers, but not holes", () => {

@@ -1,9 +1,12 @@
 import { env } from "cloudflare:workers";
-import type { DeadMessage, Debtor } from "../../dlq/consumer.ts";
-import type { LedgerDatabase } from "../../dlq/ledger.ts";
+import { expect } from "vitest";
+import { consumeDeadLetters, type DeadMessage, type Debtor } from "../../dlq/consumer.ts";
+import { listLetters, showLetter, type LedgerDatabase, type LetterWithHistory } from "../../dlq/ledger.ts";
 import type { LetterFilter, NewLetter } from "../../domain/dead-letter.ts";
+import { parseDirective, type Directive } from "../../domain/directive.ts";
 import { parseAccount, type AccountId } from "../../domain/ids.ts";
 import type { LaneLetter, LetterKey } from "../../domain/lane.ts";
+import { encodeMessage, type Body } from "../../domain/message.ts";
 
 export const NOW = Date.parse("2030-01-31T12:00:00Z");
 export const ALICE = accountOf(`eip155:31337:0x${"a".repeat(40)}`);
@@ -143,4 +146,44 @@ export function failingLedger({ failures, reads }: { failures: number; reads: bo
 
 export async function rows(sql: string): Promise<Record<string, unknown>[]> {
   return (await env.LEDGER.prepare(sql).all()).results;
+}
+
+export function rejection(account: AccountId, id: string): Body {
+  return encodeMessage({
+    kind: "rejection",
+    origin: "lane",
+    account,
+    id,
+    digest: "d".repeat(64),
+    generation: 0,
+  });
+}
+
+export function directive(id = "d9"): Directive {
+  const parsed = parseDirective({
+    id,
+    account: ALICE,
+    action: { type: "evm.transaction", to: `0x${"c".repeat(40)}`, value: "1" },
+    metadata: { order: 5 },
+  });
+  if (!parsed.ok) throw new Error(parsed.error[0]?.message);
+  return parsed.value;
+}
+
+/** The end of each message, in order. */
+export async function consume(
+  messages: FakeMessage[],
+  lanes = new FakeLanes(),
+  LEDGER: LedgerDatabase = env.LEDGER,
+): Promise<string[]> {
+  await consumeDeadLetters({ queue: "directives-dlq", messages }, { LEDGER, SEQUENCER: lanes }, NOW);
+  return messages.map(({ ends }) => ends.join("+"));
+}
+
+export async function onlyLetter(): Promise<LetterWithHistory> {
+  const { letters } = await listLetters(env.LEDGER, EVERY, { after: null, limit: 10 });
+  expect(letters).toHaveLength(1);
+  const shown = await showLetter(env.LEDGER, letters[0]!.id);
+  if (shown === null) throw new Error("the letter is listed, but cannot be shown");
+  return shown;
 }

@@ -34,10 +34,8 @@ describe("recording", () => {
       await rows("SELECT * FROM letter_history"),
       await letterDepth(env.LEDGER),
     ];
-    const { failed } = await recordLetters(env.LEDGER, [
-      newLetter({ message: "another", openedAtMs: NOW + 1, attempts: 9 }),
-      newLetter(),
-    ]);
+    const again = newLetter({ message: "another", openedAtMs: NOW + 1, attempts: 9 });
+    const { failed } = await recordLetters(env.LEDGER, [again]);
     expect(failed.size).toBe(0);
     expect([
       await rows("SELECT * FROM letters"),
@@ -312,6 +310,9 @@ describe("depth", () => {
       byLane: { [ALICE]: 1 },
       oldestOpenAtMs: NOW - 30,
     });
+    await env.LEDGER.prepare("DELETE FROM letters WHERE directive_id = 'a'").run();
+    expect(await letterDepth(env.LEDGER)).toMatchObject({ open: 0, byCode: {}, oldestOpenAtMs: null });
+    expect(await rows("SELECT lane FROM open_lanes")).toEqual([]);
   });
 
   test("names the 100 lanes that have most", async () => {

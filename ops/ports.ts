@@ -1,0 +1,47 @@
+import { createServer } from "node:net";
+
+/** Where everything local listens: nothing of it is reachable from another machine. */
+export const LOOPBACK = "127.0.0.1";
+
+/** A port that nobody listens on at the moment of asking. */
+export async function freePort(): Promise<number> {
+  const probe = await listen(0);
+  if (typeof probe === "string") throw new Error(`no free port: ${probe}`);
+  return probe.port;
+}
+
+/** Whether nobody listens on the port. Throws when it cannot be used for another reason. */
+export async function isFree(port: number, variable: string): Promise<boolean> {
+  const probe = await listen(port);
+  if (typeof probe !== "string") return true;
+  if (probe === "EADDRINUSE") return false;
+  throw new Error(`${variable}=${port}: the port cannot be used (${probe})`);
+}
+
+/** Throws an error that names the variable to change. */
+export async function requireFree(port: number, variable: string): Promise<void> {
+  if (await isFree(port, variable)) return;
+  throw new Error(
+    `${variable}=${port}: the port is taken. End what listens there, or choose another: ${variable}=${port + 1}`,
+  );
+}
+
+/** Reads a port number. Error names the variable. */
+export function parsePort(text: string, variable: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new Error(`${variable}=${text}: must be a port from 1 to 65535`);
+  return port;
+}
+
+function listen(port: number): Promise<{ readonly port: number } | string> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error) => resolve("code" in error ? String(error.code) : error.message));
+    server.listen(port, LOOPBACK, () => {
+      const address = server.address();
+      server.close(() =>
+        resolve({ port: typeof address === "object" && address !== null ? address.port : port }),
+      );
+    });
+  });
+}

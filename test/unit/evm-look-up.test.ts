@@ -1,0 +1,160 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { against, block, blockHash, closeEndpoints, hash, hex } from "./evm-chain.ts";
+import type { Item } from "./evm-endpoint.ts";
+
+afterEach(closeEndpoints);
+
+describe("a look-up", () => {
+  const mined = (asked: string, number: number, more: Record<string, unknown> = {}): Item => ({
+    result: {
+      transactionHash: asked,
+      blockNumber: hex(number),
+      blockHash: blockHash(number),
+      status: "0x1",
+      ...more,
+    },
+  });
+
+  it("takes the sequence at the final depth, and only receipts that deep", async () => {
+    const asked: string[] = [];
+    const { broadcaster } = await against({
+      latest: 20,
+      nonce: (at) => (asked.push(at), { result: "0x5" }),
+      receipt: (of) =>
+        of === hash(0)
+          ? mined(of, 17)
+          : of === hash(1)
+            ? mined(of, 18, { status: "0x0" })
+            : of === hash(2)
+              ? mined(of, 19)
+              : { result: null },
+    });
+    expect(await broadcaster.lookUp([0, 1, 2, 3].map(hash), 3)).toEqual({
+      ok: true,
+      value: {
+        block: 18,
+        sequence: 5,
+        looked: [0, 1, 2, 3].map(hash),
+        receipts: [
+          { hash: hash(0), block: 17, success: true },
+          { hash: hash(1), block: 18, success: false },
+        ],
+      },
+    });
+    expect(asked).toEqual(["0x12"]);
+  });
+
+  it("stays at block 0 while the chain is shorter than the depth", async () => {
+    const { broadcaster } = await against({
+      latest: 2,
+      nonce: (at) => ({ result: at === "0x0" ? "0x0" : "0x9" }),
+      receipt: (of) => mined(of, 1),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 12)).toEqual({
+      ok: true,
+      value: { block: 0, sequence: 0, looked: [hash(0)], receipts: [] },
+    });
+  });
+
+  it("asks for many hashes in several requests and tells of each", async () => {
+    const { broadcaster, endpoint } = await against({ receipt: (of) => mined(of, 4) });
+    const hashes = Array.from({ length: 500 }, (_, index) => hash(index));
+    const answer = await broadcaster.lookUp(hashes, 1);
+    expect(answer.ok && answer.value.looked).toEqual(hashes);
+    expect(answer.ok && answer.value.receipts).toHaveLength(500);
+    expect(Math.max(...endpoint.batches.map((batch) => batch.length))).toBe(100);
+  });
+
+  it("without hashes still tells the sequence", async () => {
+    const { broadcaster } = await against({});
+    expect(await broadcaster.lookUp([], 1)).toEqual({
+      ok: true,
+      value: { block: 20, sequence: 7, looked: [], receipts: [] },
+    });
+  });
+
+  it.each([
+    ["an error", { error: { code: -32000, message: "transaction indexing is in progress" } }],
+    ["no answer", "missing"],
+    ["another hash", mined(hash(77), 3)],
+    ["no status", mined(hash(0), 3, { status: undefined })],
+    ["nonsense", { result: 7 }],
+  ] as const)("did not look at a hash whose receipt is %s", async (_, item) => {
+    const { broadcaster } = await against({ receipt: (of) => (of === hash(0) ? item : { result: null }) });
+    const answer = await broadcaster.lookUp([hash(0), hash(1)], 1);
+    expect(answer).toMatchObject({ ok: true, value: { looked: [hash(1)], receipts: [] } });
+  });
+
+  it("takes a receipt of a transaction that waits for no proof of anything", async () => {
+    const { broadcaster } = await against({
+      receipt: (of) => mined(of, 3, { blockNumber: null, blockHash: null, status: null }),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: true,
+      value: { looked: [hash(0)], receipts: [] },
+    });
+  });
+
+  it.each([1, 3])(
+    "is an error when the block is another at the end, %i confirmations deep",
+    async (confirmations) => {
+      let reads = 0;
+      const { broadcaster } = await against({
+        receipt: (of) => mined(of, 3),
+        block: (number) => ((reads += 1), block(number, {}, reads > 2 ? 1 : 0)),
+      });
+      expect(await broadcaster.lookUp([hash(0)], confirmations)).toMatchObject({
+        ok: false,
+        error: { code: "endpoint_error" },
+      });
+    },
+  );
+
+  it("is an error when a receipt is of another block at the same height", async () => {
+    const { broadcaster } = await against({
+      receipt: (of) => mined(of, 20, { blockHash: blockHash(20, 1) }),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: false,
+      error: { code: "endpoint_error" },
+    });
+  });
+
+  it("is an error when a node behind the endpoint does not have the block", async () => {
+    let reads = 0;
+    const { broadcaster } = await against({
+      block: (number) => ((reads += 1) > 1 ? { result: null } : block(number, {})),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: false,
+      error: { code: "endpoint_error" },
+    });
+  });
+
+  it("is an error when two requests tell two sequences of one block", async () => {
+    let reads = 0;
+    const { broadcaster } = await against({ nonce: () => ({ result: hex((reads += 1)) }) });
+    expect(
+      await broadcaster.lookUp(
+        Array.from({ length: 150 }, (_, index) => hash(index)),
+        1,
+      ),
+    ).toMatchObject({ ok: false, error: { code: "endpoint_error" } });
+  });
+
+  it("is an error on another chain", async () => {
+    const { broadcaster } = await against({ chainId: 1 });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: false,
+      error: { code: "wrong_chain" },
+    });
+  });
+
+  it("is an error when the endpoint refuses the credential", async () => {
+    const { broadcaster } = await against({}, { answer: (_, response) => response.writeHead(401).end() });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: false,
+      error: { code: "unauthorized" },
+    });
+  });
+});
