@@ -148,18 +148,14 @@ function failureOf(
 
 /** The one place that acks or retries. */
 function finish(message: DeadMessage, failure: string | null): void {
+  const { id: messageId, attempts } = message;
   try {
     if (failure === null) return message.ack();
-    const { id: messageId, attempts } = message;
     const delaySeconds = retryDelaySeconds(attempts, Math.random());
-    console.warn(
-      JSON.stringify({ event: "dead_letter_deferred", messageId, attempts, delaySeconds, reason: failure }),
-    );
+    console.warn(JSON.stringify({ at: "dlq.consumer", messageId, attempts, delaySeconds, error: failure }));
     message.retry({ delaySeconds });
   } catch (error) {
-    console.error(
-      JSON.stringify({ event: "dead_letter_unfinished", messageId: message.id, reason: reasonOf(error) }),
-    );
+    console.error(JSON.stringify({ at: "dlq.consumer", messageId, error: reasonOf(error) }));
   }
 }
 

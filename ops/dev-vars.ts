@@ -62,9 +62,7 @@ export function ensureDevVars(path: string): LocalTokens {
 function knows(apiTokens: string, token: string, scope: string): boolean {
   try {
     const entries = digests.parse(JSON.parse(apiTokens));
-    return entries.some(
-      (entry) => entry.scope === scope && entry.sha256.toLowerCase() === digestOf(token),
-    );
+    return entries.some((entry) => entry.scope === scope && entry.sha256.toLowerCase() === digestOf(token));
   } catch {
     return false;
   }

@@ -62,7 +62,8 @@ function linuxListeningPorts(pid: number): readonly number[] {
     const fields = line.trim().split(/\s+/);
     const port = fields[1]?.split(":")[1];
     // 0A: listening.
-    if (fields[3] === "0A" && port !== undefined) ports.set(`socket:[${fields[9]}]`, Number.parseInt(port, 16));
+    if (fields[3] === "0A" && port !== undefined)
+      ports.set(`socket:[${fields[9]}]`, Number.parseInt(port, 16));
   }
   const descriptors = list(`/proc/${pid}/fd`).toSorted((left, right) => Number(left) - Number(right));
   const found = descriptors.flatMap((fd) => ports.get(link(`/proc/${pid}/fd/${fd}`)) ?? []);

@@ -11,6 +11,8 @@ export const PROJECT = dirname(import.meta.dirname);
 export interface WranglerOptions {
   /** Wrangler's own files go here: log, cache, and the registry by which local Workers find one another. */
   readonly stateDir: string;
+  /** Variables beside the environment of this program. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Receives each line that wrangler and the Worker write. */
   readonly line?: (line: string) => void;
 }
@@ -21,12 +23,13 @@ export interface Wrangler {
   /** The exit code once wrangler is gone; null before. A signal counts as 1. */
   exitCode(): number | null;
   /** The last lines that it wrote, for an error's end. */
-  tail(): string;
+  readonly tail: () => string;
   /** Ends wrangler and all that it started; resolves when none is left. May be called again. */
   stop(): Promise<void>;
 }
 
 const STOP_WITHIN_MS = 5000;
+const REAP_WITHIN_MS = 300;
 const TAIL_LINES = 20;
 
 /** Starts wrangler in a process group of its own, so that a terminal's ctrl-C reaches this program alone. */
@@ -38,7 +41,7 @@ export function startWrangler(args: readonly string[], options: WranglerOptions)
     cwd: PROJECT,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...environment(options.stateDir) },
+    env: { ...process.env, ...environment(options.stateDir), ...options.env },
   });
   const { pid } = child;
   if (pid === undefined) throw new Error("wrangler could not be started: run npm install");
@@ -50,10 +53,12 @@ export function startWrangler(args: readonly string[], options: WranglerOptions)
 
   const stop = async (): Promise<void> => {
     if (exitCode === null) child.kill("SIGTERM");
-    const gone = () => (exitCode !== null && !groupLives(pid) ? true : undefined);
-    await waitUntil(gone, { what: "wrangler's end", withinMs: STOP_WITHIN_MS, everyMs: 20 }).catch(() =>
-      killGroup(pid),
-    );
+    const ended = { what: "wrangler's end", withinMs: STOP_WITHIN_MS, everyMs: 20 };
+    await waitUntil(() => exitCode ?? undefined, ended).catch(() => undefined);
+    killGroup(pid);
+    // Ended ones count as members until init has reaped them, which may take it a while.
+    const gone = { what: "the end of wrangler's processes", withinMs: REAP_WITHIN_MS, everyMs: 20 };
+    await waitUntil(() => (groupLives(pid) ? undefined : true), gone).catch(() => undefined);
     process.off("exit", killWithParent);
   };
   return { pid, exitCode: () => exitCode, tail, stop };

@@ -1,5 +1,5 @@
 import type { EvmTransactionAction } from "../../domain/directive.ts";
-import type { Failure } from "../../domain/failure.ts";
+import { isCredentialFailure, type Failure } from "../../domain/failure.ts";
 import { err, ok, type Result } from "../../domain/result.ts";
 import type { Candidate, Preflight, Verdict } from "./broadcaster.ts";
 import { wrongChain, type EvmContext, type EvmTerms } from "./evm-context.ts";
@@ -55,10 +55,12 @@ export async function preflight(
   let spent = 0n;
   for (const [index, { id, action }] of actions.entries()) {
     const call = calls[reads.length + index];
-    const verdict =
-      call === undefined
-        ? refused("endpoint_error", "the simulation was not asked for")
-        : judge(head, spent, action, read(call, replies[reads.length + index], quantity));
+    if (call === undefined) throw new Error("every candidate must have its call");
+    const estimate = read(call, replies[reads.length + index], quantity);
+    // A credential that may not simulate is no directive's fault.
+    if (!estimate.ok && isCredentialFailure(estimate.error.code))
+      return { kind: "outage", failure: estimate.error };
+    const verdict = judge(head, spent, action, estimate);
     if (verdict.kind === "pass") spent += cost(head, action, verdict.gas);
     verdicts.set(id, verdict);
   }
@@ -107,7 +109,7 @@ function readHead(
   if (!balance.ok) return balance;
   const tip = tipOf(tipCall, replies[4]);
   if (!tip.ok) return tip;
-  // Twice the base fee stays enough for six full blocks.
+  // Twice the base fee stays enough for five full blocks.
   const terms = { maxPriorityFeePerGas: tip.value, maxFeePerGas: 2n * baseFeePerGas + tip.value };
   return ok({ sequence: sequence.value, balance: balance.value, gasLimit, terms });
 }

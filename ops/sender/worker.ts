@@ -7,20 +7,26 @@ import { directive, InvalidDirectiveError, type Body } from "../../domain/messag
 
 interface Env {
   readonly DIRECTIVES: {
-    sendBatch(messages: readonly { readonly body: unknown; readonly contentType: "json" }[]): Promise<unknown>;
+    sendBatch(
+      messages: readonly { readonly body: unknown; readonly contentType: "json" }[],
+    ): Promise<unknown>;
   };
 }
 
 /** A queue takes so many messages in one `sendBatch`. */
 const MAX_BATCH = 100;
 
-const items = z.array(z.union([z.strictObject({ directive: z.unknown() }), z.strictObject({ raw: z.json() })]));
+const items = z.array(
+  z.union([z.strictObject({ directive: z.unknown() }), z.strictObject({ raw: z.json() })]),
+);
 
 async function fetch(request: Request, env: Env): Promise<Response> {
   if (request.method !== "POST") return Response.json({ worker: "lockstep-sender" });
   let bodies: unknown[];
   try {
-    bodies = items.parse(await request.json()).map((item) => ("raw" in item ? item.raw : bodyOf(item.directive)));
+    bodies = items
+      .parse(await request.json())
+      .map((item) => ("raw" in item ? item.raw : bodyOf(item.directive)));
   } catch (error) {
     return Response.json({ error: error instanceof Error ? error.message : String(error) }, { status: 400 });
   }
@@ -41,5 +47,4 @@ function mayBeDirective(input: unknown): input is DirectiveInput {
   return typeof input === "object" && input !== null;
 }
 
-// oxlint-disable-next-line import/no-default-export -- The runtime looks a Worker up there.
 export default { fetch };

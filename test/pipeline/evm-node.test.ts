@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startAnvil, type Anvil } from "../../ops/anvil.ts";
 
@@ -30,4 +32,27 @@ describe("a local node", () => {
     expect(() => process.kill(node.pid, 0)).toThrow("ESRCH");
     await expect(fetch(node.url)).rejects.toThrow("fetch failed");
   });
+
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "ends with the process that started it when that gets %s",
+    async (signal) => {
+      const script =
+        'const { startAnvil } = await import("./ops/anvil.ts"); console.log((await startAnvil({ port: 0, quiet: true })).url); setInterval(() => {}, 1000);';
+      const starter = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const line = await new Promise<Buffer>((resolve) => starter.stdout.once("data", resolve));
+      const url = line.toString("utf8").trim();
+      expect((await fetch(url)).status).toBeGreaterThan(0);
+      starter.kill(signal);
+      await once(starter, "exit");
+      const deadline = Date.now() + 20_000;
+      const answers = () =>
+        fetch(url).then(
+          () => true,
+          () => false,
+        );
+      while (await answers()) if (Date.now() > deadline) throw new Error("the node outlived its starter");
+    },
+  );
 });

@@ -110,6 +110,17 @@ describe("a look-up", () => {
     },
   );
 
+  it("is an error when only the node that gave the receipts has another block", async () => {
+    let reads = 0;
+    const { broadcaster } = await against({
+      block: (number) => ((reads += 1), block(number, {}, reads === 2 ? 1 : 0)),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 1)).toMatchObject({
+      ok: false,
+      error: { code: "endpoint_error" },
+    });
+  });
+
   it("is an error when a receipt is of another block at the same height", async () => {
     const { broadcaster } = await against({
       receipt: (of) => mined(of, 20, { blockHash: blockHash(20, 1) }),

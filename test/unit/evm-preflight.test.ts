@@ -110,6 +110,12 @@ describe("a preflight", () => {
     ).toMatchObject({ kind: "outage", failure: { code: "forbidden" } });
   });
 
+  it("is an outage when the credential may not simulate, not a refusal of the directive", async () => {
+    expect(
+      await verdictOf({}, { estimate: () => ({ error: { code: -32000, message: "Unauthorized" } }) }),
+    ).toEqual({ kind: "outage", failure: { code: "unauthorized", message: "Unauthorized" } });
+  });
+
   it("is an outage on a chain without a base fee", async () => {
     expect(await verdictOf({}, { baseFee: null })).toMatchObject({
       kind: "outage",
