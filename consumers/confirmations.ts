@@ -9,7 +9,9 @@ import type { Broadcaster } from "./broadcasters/broadcaster.ts";
 import type { QueueMessage } from "./verdict.ts";
 
 export interface ConfirmationsEnv {
-  readonly SEQUENCER: { getByName(name: string): Pick<SequencerProtocol, "unconfirmed" | "confirm"> };
+  readonly SEQUENCER: {
+    getByName(name: string): Pick<SequencerProtocol, "unconfirmed" | "confirm" | "lookUpFailed">;
+  };
 }
 
 export interface ConfirmationsContext<Terms> {
@@ -66,6 +68,7 @@ async function confirmLane<Terms>(
             error: evidence.error.message,
           }),
         );
+        await lane.lookUpFailed(evidence.error);
         return;
       }
       const { finalized, open } = await lane.confirm(evidence.value);

@@ -34,6 +34,8 @@ export interface ChainPolicy {
   readonly rpcTimeoutSeconds: number;
   /** The time budget of transient failures; time paused or broken does not count. */
   readonly giveUpAfterSeconds: number;
+  /** Payloads and raw bytes of what is settled are kept so long; ids, digests and outcomes stay for good. */
+  readonly retentionSeconds: number;
   /** So many credential failures in a row pause the lane. */
   readonly breakerAfter: number;
 }
@@ -49,6 +51,7 @@ export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
   leaseSeconds: 30,
   rpcTimeoutSeconds: 8,
   giveUpAfterSeconds: 24 * 3600,
+  retentionSeconds: 30 * 24 * 3600,
   breakerAfter: 5,
 };
 

@@ -19,6 +19,10 @@ export interface SequencerProtocol {
   unconfirmed(limit: number): Promise<readonly UnconfirmedSlot[]>;
   /** Takes evidence, read from one node at one block. */
   confirm(evidence: Evidence): Promise<ConfirmAnswer>;
+  /** A look-up failed: nothing is known of any slot. */
+  lookUpFailed(failure: Failure): Promise<void>;
+  /** An operator's dead directive back to work; or, with `edit`, another one in its place (R9). */
+  readmit(key: LetterKey, edit: Admission | null): Promise<ReadmissionAnswer>;
   /** What a letter tells of a directive: undefined when the lane owes none under this key. */
   letter(key: LetterKey): Promise<LaneLetter | undefined>;
   /** The ledger has these letters: the lane owes them no longer. */
@@ -27,7 +31,23 @@ export interface SequencerProtocol {
   status(): Promise<LaneStatusView>;
   pause(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
   resume(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
+  repair(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
 }
+
+export type ReadmissionAnswer =
+  /** Back in the backlog under the next generation, or replaced by the edit. */
+  | { readonly kind: "readmitted"; readonly generation: number }
+  /** Its one effect is on the chain: nothing is to be sent. */
+  | { readonly kind: "already-landed" }
+  /** Its end is not known: evidence first. */
+  | { readonly kind: "undetermined" }
+  /** Mined and reverted: only an edit goes on from it. */
+  | { readonly kind: "reverted" }
+  /** The lane has it under another generation, or it is at work, or it was replaced: nothing changed. */
+  | { readonly kind: "moved-on"; readonly status: DirectiveStatus; readonly generation: number }
+  /** The edit's id is taken by another directive. */
+  | { readonly kind: "conflict" }
+  | { readonly kind: "unknown" };
 
 export interface Admission {
   readonly id: string;

@@ -23,12 +23,12 @@ export function admit(
     const record: DirectiveRecord = {
       id,
       digest,
-      payload,
       admission: header.nextAdmission,
       state: "queued",
       attempts: 0,
       notBeforeMs: nowMs,
       expiresAtMs,
+      budgetFromMs: nowMs,
       pausedMsBefore: header.pausedMs + (header.paused === null ? 0 : nowMs - header.paused.sinceMs),
       generation: 0,
       sequence: null,
@@ -41,6 +41,7 @@ export function admit(
     header.nextAdmission += 1;
     header.counts.admitted += 1;
     lane.putDirective(record);
+    lane.putPayload(record, payload);
     lane.enqueue(record);
     return { kind: "admitted", status: "queued" };
   });

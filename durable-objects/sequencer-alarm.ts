@@ -1,12 +1,21 @@
 import type { LetterKey } from "../domain/lane.ts";
 import { expireLeases, loansOf } from "./sequencer-lease.ts";
-import { holesOf, isExposed, openSlots, type LaneState, type Moment } from "./sequencer-state.ts";
+import {
+  holesOf,
+  isExposed,
+  isLookUpBroken,
+  openSlots,
+  type LaneState,
+  type Moment,
+} from "./sequencer-state.ts";
 
 /** A doorbell is on its way already when work appears: the alarm rings only if nobody came. */
 const GRACE_MS = 3000;
 /** A letter is sent again when the ledger has not acknowledged it. */
 const LETTER_AGAIN_MS = 30_000;
 const MAX_LETTERS = 100;
+const PRUNED_AT_ONCE = 500;
+const PRUNE_AGAIN_MS = 1000;
 
 /** What an alarm has to send, in this order, after the next alarm is set (R6). */
 export interface Ring {
@@ -51,10 +60,19 @@ export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void
 
 /** The one alarm's time: the earliest of all due times. */
 export function alarmDueMs(lane: LaneState): number | null {
-  const due = [lane.header.ringAtMs, lane.header.confirmAtMs, lane.lettersOwedNextMs()].filter(
-    (atMs) => atMs !== null,
-  );
+  const { ringAtMs, confirmAtMs, pruneAtMs } = lane.header;
+  const due = [ringAtMs, confirmAtMs, pruneAtMs, lane.lettersOwedNextMs()].filter((atMs) => atMs !== null);
   return due.length === 0 ? null : Math.min(...due);
+}
+
+/** R10. */
+function prune(lane: LaneState, { nowMs, policy }: Moment): void {
+  const retentionMs = policy.retentionSeconds * 1000;
+  const { header } = lane;
+  const { next, left } = lane.prune(nowMs - retentionMs, header.pruneFrom, PRUNED_AT_ONCE);
+  header.pruneFrom = next ?? 0;
+  if (next !== null) header.pruneAtMs = nowMs + PRUNE_AGAIN_MS;
+  else header.pruneAtMs = left ? nowMs + retentionMs / 10 : null;
 }
 
 /** The alarm rang: says what to send, and moves the due times of what is sent. */
@@ -65,7 +83,10 @@ export function ring(lane: LaneState, moment: Moment): Ring {
   const doorbell = header.ringAtMs !== null && header.ringAtMs <= nowMs;
   if (doorbell) header.ringAtMs = null;
   const confirmation = header.confirmAtMs !== null && header.confirmAtMs <= nowMs;
-  if (confirmation) header.confirmAtMs = nowMs + policy.confirmEverySeconds * 1000;
+  // R6: three failed look-ups make it a probe, at a slower and jittered pace.
+  const everySeconds = isLookUpBroken(header) ? 15 + 15 * moment.random() : policy.confirmEverySeconds;
+  if (confirmation) header.confirmAtMs = nowMs + everySeconds * 1000;
+  if (header.pruneAtMs !== null && header.pruneAtMs <= nowMs) prune(lane, moment);
   const letters = lane.lettersOwedDue(nowMs, MAX_LETTERS).flatMap((id): LetterKey[] => {
     lane.oweLetter(id, nowMs + LETTER_AGAIN_MS);
     const record = lane.directive(id);

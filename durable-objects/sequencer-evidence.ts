@@ -1,3 +1,4 @@
+import type { Failure } from "../domain/failure.ts";
 import type { ConfirmAnswer, Evidence, UnconfirmedSlot } from "../domain/lane.ts";
 import { expireLeases } from "./sequencer-lease.ts";
 import { promoteHead } from "./sequencer-settlement.ts";
@@ -6,6 +7,7 @@ import {
   bareSlot,
   failed,
   holesOf,
+  isLookUpBroken,
   openSlots,
   viewsOf,
   type DirectiveRecord,
@@ -29,6 +31,9 @@ export function unconfirmed(lane: LaneState, limit: number): readonly Unconfirme
 export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): ConfirmAnswer {
   const { header } = lane;
   expireLeases(lane, moment.nowMs);
+  if (isLookUpBroken(header))
+    lane.addEvent({ atMs: moment.nowMs, kind: "recovered", detail: "a look-up succeeded" });
+  header.lookUpFailures = 0;
   const looked = new Set(evidence.looked);
   const receipts = new Map(
     evidence.receipts
@@ -65,7 +70,7 @@ function own(
   lane: LaneState,
   slot: Slot,
   landed: { readonly hash: string; readonly success: boolean },
-  { nowMs }: Moment,
+  { nowMs, policy }: Moment,
 ): void {
   lane.putSlot({ ...slot, state: "own" });
   const record = slot.id === null ? undefined : lane.directive(slot.id);
@@ -80,6 +85,7 @@ function own(
   if (landed.success) {
     lane.putDirective({ ...ended, attempts, state: "confirmed" });
     lane.header.counts.settled += 1;
+    lane.header.pruneAtMs ??= nowMs + policy.retentionSeconds * 1000;
     return;
   }
   const failure = {
@@ -90,6 +96,17 @@ function own(
   lane.putDirective({ ...failed(ended, failure), attempts, state: "reverted" });
   lane.header.counts.dead += 1;
   lane.oweLetter(record.id, nowMs);
+}
+
+/** A look-up failed: after three in a row the lane is degraded until one succeeds. */
+export function lookUpFailed(lane: LaneState, failure: Failure, { nowMs }: Moment): void {
+  lane.header.lookUpFailures += 1;
+  if (lane.header.lookUpFailures !== 3) return;
+  lane.addEvent({
+    atMs: nowMs,
+    kind: "degraded",
+    detail: `three look-ups failed in a row: ${failure.code}: ${failure.message}`,
+  });
 }
 
 /** Something else used the number, so none of this slot's can ever land: the directive is free again. */

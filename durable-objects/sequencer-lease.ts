@@ -3,6 +3,7 @@ import {
   die,
   holesOf,
   isExposed,
+  isLookUpBroken,
   openSlots,
   retreat,
   workedMs,
@@ -34,6 +35,10 @@ export function take(lane: LaneState, holder: string, moment: Moment): TakeAnswe
   }
   if (header.degraded !== null && header.degraded.probeAtMs > nowMs) {
     return { kind: "degraded", reason: header.degraded.reason, dueInMs: header.degraded.probeAtMs - nowMs };
+  }
+  if (isLookUpBroken(header)) {
+    const probeMs = header.confirmAtMs ?? nowMs;
+    return { kind: "degraded", reason: "look-ups fail", dueInMs: Math.max(0, probeMs - nowMs) };
   }
   if (header.outage !== null && header.outage.notBeforeMs > nowMs) {
     return { kind: "waiting", dueInMs: header.outage.notBeforeMs - nowMs };
@@ -83,7 +88,7 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     leaseMs: policy.leaseSeconds * 1000,
     range,
     holes: holes.length,
-    directives: directives.map(({ id, payload }) => ({ id, payload })),
+    directives: directives.map((record) => ({ id: record.id, payload: lane.payloadOf(record) })),
     more,
     rebroadcast: rebroadcast.flatMap(({ sequence, transactions }) => {
       const last = transactions.findLast(isExposed);
@@ -101,7 +106,7 @@ function replacedBy({ sequence, transactions }: Slot): Burn {
 function bumpOf(lane: LaneState, slot: Slot): Bump[] {
   const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (record === undefined) return [];
-  return [{ ...replacedBy(slot), directive: { id: record.id, payload: record.payload } }];
+  return [{ ...replacedBy(slot), directive: { id: record.id, payload: lane.payloadOf(record) } }];
 }
 
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
@@ -128,7 +133,7 @@ function dueDirectives(
         atMs: nowMs,
       });
     } else {
-      chars += record.payload.length;
+      chars += lane.payloadOf(record).length;
       if (due.length > 0 && chars > MAX_FLIGHT_CHARS) break;
       due.push(record);
     }

@@ -21,6 +21,19 @@ export interface LaneState {
 
   directive(id: string): DirectiveRecord | undefined;
   putDirective(record: DirectiveRecord): void;
+  /** What the directive asks for: empty once it is pruned (R10). */
+  payloadOf(record: DirectiveRecord): string;
+  putPayload(record: DirectiveRecord, payload: string): void;
+  /**
+   * R10: drops payloads and raw bytes of what ended before a time; id, digest and outcome stay for good. Dead ones are
+   * kept: they may be replayed. Looks at `limit` payloads from admission `from` on. `next`: where to go on, null at the
+   * end; `left`: whether any payload is left.
+   */
+  prune(
+    endedBeforeMs: number,
+    from: number,
+    limit: number,
+  ): { readonly next: number | null; readonly left: boolean };
 
   /** The backlog: directives that are neither in an open slot nor terminal. */
   enqueue(record: DirectiveRecord): void;
@@ -72,6 +85,10 @@ export interface LaneHeader {
   /** When the alarm sends a doorbell, calls for confirmations; null when nothing is to be done. */
   ringAtMs: number | null;
   confirmAtMs: number | null;
+  pruneAtMs: number | null;
+  pruneFrom: number;
+  /** Look-ups that failed in a row. */
+  lookUpFailures: number;
 }
 
 export interface Lease {
@@ -133,14 +150,15 @@ export interface Transaction {
 export interface DirectiveRecord {
   readonly id: string;
   readonly digest: string;
-  readonly payload: string;
   readonly admission: number;
   /** What is stored. `recorded` and `broadcast` are derived from the open slot: see `statusOf`. */
   readonly state: "queued" | "confirmed" | "reverted" | "dead" | "review" | "replaced";
   readonly attempts: number;
   readonly notBeforeMs: number;
   readonly expiresAtMs: number | null;
-  /** `header.pausedMs` at admission, so that later pauses can be told apart. */
+  /** The time budget runs from here: admission, or readmission. */
+  readonly budgetFromMs: number;
+  /** `header.pausedMs` then, so that later pauses can be told apart. */
   readonly pausedMsBefore: number;
   /** Grows with each readmission: part of a letter's key. */
   readonly generation: number;
@@ -172,6 +190,9 @@ export function newHeader(): LaneHeader {
     pausedMs: 0,
     ringAtMs: null,
     confirmAtMs: null,
+    pruneAtMs: null,
+    pruneFrom: 0,
+    lookUpFailures: 0,
   };
 }
 
@@ -230,6 +251,11 @@ export function wantsBurn(slot: Slot): boolean {
   return slot.burning && !slot.transactions.some((transaction) => transaction.noop && isExposed(transaction));
 }
 
+/** Three look-ups failed in a row: the lane takes no new work, and probes. */
+export function isLookUpBroken({ lookUpFailures }: LaneHeader): boolean {
+  return lookUpFailures >= 3;
+}
+
 /** Numbers that were given out, are not taken, and belong to no live lease: ascending. */
 export function holesOf(lane: LaneState): readonly number[] {
   const { floor, next, leases } = lane.header;
@@ -267,8 +293,8 @@ export function advanceFloor(lane: LaneState): void {
 /** Unpaused milliseconds since admission: the directive's used time budget. */
 export function workedMs(header: LaneHeader, record: DirectiveRecord, nowMs: number): number {
   const running =
-    header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.admittedAtMs));
-  return nowMs - record.admittedAtMs - (header.pausedMs - record.pausedMsBefore) - running;
+    header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.budgetFromMs));
+  return nowMs - record.budgetFromMs - (header.pausedMs - record.pausedMsBefore) - running;
 }
 
 /** Every transaction ever signed for a directive, oldest first. */

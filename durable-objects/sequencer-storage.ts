@@ -1,7 +1,5 @@
-import { z } from "zod";
-import { isFailureCode } from "../domain/failure.ts";
-import { parseAccount, type AccountId } from "../domain/ids.ts";
 import type { LaneEvent } from "../domain/lane.ts";
+import { readDirective, readFlight, readHeader, text } from "./sequencer-rows.ts";
 import {
   newHeader,
   type DirectiveRecord,
@@ -13,18 +11,20 @@ import {
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS lane (one INTEGER PRIMARY KEY CHECK (one = 1), header TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS directives (
-    id TEXT PRIMARY KEY, admission INTEGER NOT NULL, state TEXT NOT NULL, payload TEXT NOT NULL, facts TEXT NOT NULL
+    id TEXT PRIMARY KEY, admission INTEGER NOT NULL, state TEXT NOT NULL, facts TEXT NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS payloads (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, payload TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS backlog (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, due_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS flights (flight INTEGER PRIMARY KEY, slots TEXT NOT NULL, closed INTEGER NOT NULL);
-  CREATE INDEX IF NOT EXISTS flights_open ON flights (flight) WHERE closed = 0;
+  CREATE TABLE IF NOT EXISTS flights (flight INTEGER PRIMARY KEY, slots TEXT NOT NULL, closed_ms INTEGER);
+  CREATE INDEX IF NOT EXISTS flights_open ON flights (flight) WHERE closed_ms IS NULL;
   CREATE TABLE IF NOT EXISTS letters_owed (id TEXT PRIMARY KEY, due_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
 `;
 const KEPT_EVENTS = 1000;
+const ENDED: ReadonlySet<string> = new Set(["confirmed", "reverted", "replaced"]);
 
 /**
- * The lane in its SQLite database. Rows are few on purpose, since each costs: one for a directive's admission and
+ * The lane in its SQLite database. Rows are few on purpose, since each costs: two for a directive's admission and
  * one for its end, one in the backlog and out, and the slots of a flight together in one row.
  * The header and the open slots are kept in memory; `flush` writes what changed. After an error the instance must
  * be thrown away, for then memory and database may differ.
@@ -51,7 +51,9 @@ export class LaneStorage implements LaneState {
     this.header = row === undefined ? newHeader() : readHeader(this.#savedHeader);
     const [last] = sql.exec("SELECT max(flight) AS flight FROM flights").toArray();
     this.#flight = Number(last?.["flight"] ?? 0);
-    for (const flight of sql.exec("SELECT flight, slots FROM flights WHERE closed = 0 ORDER BY flight")) {
+    for (const flight of sql.exec(
+      "SELECT flight, slots FROM flights WHERE closed_ms IS NULL ORDER BY flight",
+    )) {
       this.#loadFlight(Number(flight["flight"]), text(flight["slots"]));
     }
   }
@@ -59,7 +61,7 @@ export class LaneStorage implements LaneState {
   #loadFlight(flight: number, json: string): void {
     const members = new Set<number>();
     this.#members.set(flight, members);
-    for (const slot of flightSchema.parse(JSON.parse(json))) {
+    for (const slot of readFlight(json)) {
       members.add(slot.sequence);
       this.#flightOf.set(slot.sequence, flight);
       if (slot.sequence >= this.header.floor) this.#slots.set(slot.sequence, slot);
@@ -108,21 +110,53 @@ export class LaneStorage implements LaneState {
 
   directive(id: string): DirectiveRecord | undefined {
     const [row] = this.#sql
-      .exec("SELECT id, admission, state, payload, facts FROM directives WHERE id = ?", id)
+      .exec("SELECT id, admission, state, facts FROM directives WHERE id = ?", id)
       .toArray();
     return row === undefined ? undefined : readDirective(row);
   }
 
-  putDirective({ id, admission, state, payload, ...facts }: DirectiveRecord): void {
+  putDirective({ id, admission, state, ...facts }: DirectiveRecord): void {
     this.#sql.exec(
-      `INSERT INTO directives (id, admission, state, payload, facts) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO directives (id, admission, state, facts) VALUES (?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET state = excluded.state, facts = excluded.facts`,
       id,
       admission,
       state,
-      payload,
       JSON.stringify(facts),
     );
+  }
+
+  payloadOf({ admission }: DirectiveRecord): string {
+    const [row] = this.#sql.exec("SELECT payload FROM payloads WHERE admission = ?", admission).toArray();
+    return row === undefined ? "" : text(row["payload"]);
+  }
+
+  putPayload({ admission, id }: DirectiveRecord, payload: string): void {
+    this.#sql.exec("INSERT INTO payloads (admission, id, payload) VALUES (?, ?, ?)", admission, id, payload);
+  }
+
+  prune(
+    endedBeforeMs: number,
+    from: number,
+    limit: number,
+  ): { readonly next: number | null; readonly left: boolean } {
+    const rows = this.#sql
+      .exec("SELECT admission, id FROM payloads WHERE admission >= ? ORDER BY admission LIMIT ?", from, limit)
+      .toArray();
+    for (const row of rows) {
+      const record = this.directive(text(row["id"]));
+      if (record === undefined || !ENDED.has(record.state) || record.updatedAtMs >= endedBeforeMs) continue;
+      if (!this.letterOwed(record.id))
+        this.#sql.exec("DELETE FROM payloads WHERE admission = ?", record.admission);
+    }
+    this.#sql.exec(
+      "DELETE FROM flights WHERE closed_ms < ? AND flight IN (SELECT flight FROM flights ORDER BY flight LIMIT ?)",
+      endedBeforeMs,
+      limit,
+    );
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    const left = this.#sql.exec("SELECT 1 FROM payloads LIMIT 1").toArray().length > 0;
+    return { next: last === undefined ? null : Number(last["admission"]) + 1, left };
   }
 
   enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
@@ -140,7 +174,7 @@ export class LaneStorage implements LaneState {
 
   backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
     const rows = this.#sql.exec(
-      `SELECT d.id, d.admission, d.state, d.payload, d.facts FROM backlog b JOIN directives d ON d.id = b.id
+      `SELECT d.id, d.admission, d.state, d.facts FROM backlog b JOIN directives d ON d.id = b.id
        WHERE b.due_ms <= ? ORDER BY b.admission LIMIT ?`,
       nowMs,
       limit + except.size,
@@ -221,8 +255,8 @@ export class LaneStorage implements LaneState {
   }
 
   /** Writes the header and the flights that changed. The last call of a transaction. */
-  flush(): void {
-    for (const flight of this.#dirty) this.#saveFlight(flight);
+  flush(nowMs: number): void {
+    for (const flight of this.#dirty) this.#saveFlight(flight, nowMs);
     this.#dirty.clear();
     this.#flightOpen = false;
     const json = JSON.stringify(this.header);
@@ -234,7 +268,7 @@ export class LaneStorage implements LaneState {
     this.#savedHeader = json;
   }
 
-  #saveFlight(flight: number): void {
+  #saveFlight(flight: number, nowMs: number): void {
     const members = [...(this.#members.get(flight) ?? [])];
     if (members.length === 0) {
       this.#sql.exec("DELETE FROM flights WHERE flight = ?", flight);
@@ -246,10 +280,10 @@ export class LaneStorage implements LaneState {
       (sequence) => this.#slots.get(sequence) ?? this.#closed.get(sequence) ?? [],
     );
     this.#sql.exec(
-      "INSERT INTO flights (flight, slots, closed) VALUES (?, ?, ?) ON CONFLICT (flight) DO UPDATE SET slots = excluded.slots, closed = excluded.closed",
+      "INSERT INTO flights (flight, slots, closed_ms) VALUES (?, ?, ?) ON CONFLICT (flight) DO UPDATE SET slots = excluded.slots, closed_ms = excluded.closed_ms",
       flight,
       JSON.stringify(slots),
-      closed ? 1 : 0,
+      closed ? nowMs : null,
     );
     if (!closed) return;
     this.#members.delete(flight);
@@ -258,114 +292,4 @@ export class LaneStorage implements LaneState {
       this.#closed.delete(sequence);
     }
   }
-}
-
-function text(value: SqlStorageValue | undefined): string {
-  if (typeof value === "string") return value;
-  throw new Error("the lane's database holds a value of another type");
-}
-
-const accountSchema = z.string().transform((spelling): AccountId => {
-  const parsed = parseAccount(spelling);
-  if (!parsed.ok) throw new Error(`the lane's database holds an account that ${parsed.error}`);
-  return parsed.value.id;
-});
-const failureSchema = z.object({
-  code: z.string().refine(isFailureCode),
-  message: z.string(),
-  retryAfterSeconds: z.number().exactOptional(),
-  atMs: z.number(),
-});
-const flightSchema = z.array(
-  z.object({
-    sequence: z.number(),
-    state: z.enum(["open", "own", "other", "skipped"]),
-    id: z.string().nullable(),
-    admission: z.number().nullable(),
-    transactions: z.array(
-      z.object({
-        hash: z.string(),
-        raw: z.string(),
-        token: z.number(),
-        noop: z.boolean(),
-        state: z.enum(["recorded", "refused", "unsent", "accepted", "uncertain"]),
-      }),
-    ),
-    resendAtMs: z.number(),
-    signedAtMs: z.number(),
-    burning: z.boolean(),
-  }),
-);
-const headerSchema = z.object({
-  account: accountSchema.nullable(),
-  next: z.number().nullable(),
-  floor: z.number(),
-  highestRecorded: z.number().nullable(),
-  token: z.number(),
-  leases: z.array(
-    z.object({
-      token: z.number(),
-      holder: z.string(),
-      deadlineMs: z.number(),
-      range: z.array(z.number()),
-      loans: z.array(z.object({ id: z.string(), head: z.boolean() })),
-      rebroadcast: z.array(z.number()),
-      burns: z.array(z.number()),
-      bumps: z.array(z.number()),
-    }),
-  ),
-  chainSequence: z.number().nullable(),
-  nextAdmission: z.number(),
-  counts: z.object({ admitted: z.number(), settled: z.number(), dead: z.number() }),
-  outage: z.object({ attempts: z.number(), notBeforeMs: z.number(), failure: failureSchema }).nullable(),
-  degraded: z.object({ reason: z.string(), probeAtMs: z.number() }).nullable(),
-  breaker: z.number(),
-  paused: z.object({ reason: z.string(), actor: z.string(), sinceMs: z.number() }).nullable(),
-  pausedMs: z.number(),
-  ringAtMs: z.number().nullable(),
-  confirmAtMs: z.number().nullable(),
-});
-const directiveSchema = z.object({
-  id: z.string(),
-  admission: z.number(),
-  state: z.enum(["queued", "confirmed", "reverted", "dead", "review", "replaced"]),
-  payload: z.string(),
-});
-const factsSchema = z.object({
-  digest: z.string(),
-  attempts: z.number(),
-  notBeforeMs: z.number(),
-  expiresAtMs: z.number().nullable(),
-  pausedMsBefore: z.number(),
-  generation: z.number(),
-  sequence: z.number().nullable(),
-  log: z.array(
-    z.object({
-      hash: z.string(),
-      sequence: z.number(),
-      status: z.enum([
-        "recorded",
-        "refused",
-        "unsent",
-        "uncertain",
-        "accepted",
-        "included",
-        "reverted",
-        "superseded",
-      ]),
-    }),
-  ),
-  firstFailure: failureSchema.nullable(),
-  failure: failureSchema.nullable(),
-  admittedAtMs: z.number(),
-  updatedAtMs: z.number(),
-});
-
-function readHeader(json: string): LaneHeader {
-  return headerSchema.parse(JSON.parse(json));
-}
-
-function readDirective(row: Record<string, SqlStorageValue>): DirectiveRecord {
-  const { facts, ...columns } = row;
-  return { ...directiveSchema.parse(columns), ...factsSchema.parse(JSON.parse(text(facts))) };
 }

@@ -3,6 +3,7 @@ import type { DirectiveView, LaneLetter, LaneStatus, LaneStatusView, LetterKey }
 import {
   countsOf,
   holesOf,
+  isLookUpBroken,
   openSlots,
   slotOf,
   statusOf,
@@ -29,7 +30,7 @@ export function directiveView(lane: LaneState, id: string): DirectiveView | unde
     transactions: transactionsOf(lane, record),
     attempts: record.attempts + (slot === undefined || record.state === "review" ? 0 : 1),
     failure: record.failure,
-    payload: record.payload,
+    payload: lane.payloadOf(record),
     admittedAtMs: record.admittedAtMs,
     updatedAtMs: record.updatedAtMs,
   };
@@ -57,7 +58,7 @@ export function letterOf(lane: LaneStorage, { id, digest, generation }: LetterKe
     generation,
     account,
     status,
-    payload: record.payload,
+    payload: lane.payloadOf(record),
     failure,
     firstFailure,
     attempts: record.attempts,
@@ -93,6 +94,7 @@ function statusOfLane(lane: LaneState, nowMs: number): { status: LaneStatus; rea
   if (header.paused !== null)
     return { status: "paused", reason: `${header.paused.actor}: ${header.paused.reason}` };
   if (header.degraded !== null) return { status: "degraded", reason: header.degraded.reason };
+  if (isLookUpBroken(header)) return { status: "degraded", reason: "look-ups fail" };
   if (header.outage !== null && header.outage.attempts >= 3)
     return { status: "degraded", reason: `${header.outage.failure.code}: ${header.outage.failure.message}` };
   if (header.next === null) return { status: "initializing", reason: null };
@@ -117,6 +119,25 @@ export function pauseLane(
     header.paused = { reason, actor, sinceMs: nowMs };
     lane.addEvent({ atMs: nowMs, kind: "paused", detail: `${actor}: ${reason}` });
   }
+  return statusView(lane, nowMs);
+}
+
+/** Forgets every delay: look-ups, rebroadcasts and the next attempt are due now. */
+export function repairLane(
+  lane: LaneStorage,
+  account: AccountId,
+  reason: string,
+  actor: string,
+  { nowMs }: Moment,
+): LaneStatusView {
+  const { header } = lane;
+  header.account ??= account;
+  header.degraded = null;
+  header.lookUpFailures = 0;
+  if (header.outage !== null) header.outage = { ...header.outage, notBeforeMs: nowMs };
+  for (const slot of openSlots(lane)) lane.putSlot({ ...slot, resendAtMs: Math.min(slot.resendAtMs, nowMs) });
+  if (openSlots(lane).length > 0) header.confirmAtMs = nowMs;
+  lane.addEvent({ atMs: nowMs, kind: "repair", detail: `${actor}: ${reason}` });
   return statusView(lane, nowMs);
 }
 

@@ -3,6 +3,7 @@
 // On failure: a transaction that throws is rolled back and the memory thrown away; what is due stays due, the alarm rings again.
 import { DurableObject } from "cloudflare:workers";
 import type { ChainPolicy } from "../domain/config.ts";
+import type { Failure } from "../domain/failure.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
 import type {
   Admission,
@@ -13,6 +14,7 @@ import type {
   LaneLetter,
   LaneStatusView,
   LetterKey,
+  ReadmissionAnswer,
   RecordAnswer,
   SettleAnswer,
   Settlement,
@@ -24,12 +26,13 @@ import { encodeMessage, type Body } from "../domain/message.ts";
 import config from "../lockstep.config.ts";
 import { admit } from "./sequencer-admission.ts";
 import { alarmDueMs, ring, schedule } from "./sequencer-alarm.ts";
-import { confirm, unconfirmed } from "./sequencer-evidence.ts";
+import { confirm, lookUpFailed, unconfirmed } from "./sequencer-evidence.ts";
 import { recordSigned, take } from "./sequencer-lease.ts";
+import { readmit } from "./sequencer-readmission.ts";
 import { settle } from "./sequencer-settlement.ts";
 import type { Moment } from "./sequencer-state.ts";
 import { LaneStorage } from "./sequencer-storage.ts";
-import { directiveView, letterOf, pauseLane, resumeLane, statusView } from "./sequencer-view.ts";
+import { directiveView, letterOf, pauseLane, repairLane, resumeLane, statusView } from "./sequencer-view.ts";
 
 interface SequencerEnv {
   readonly DIRECTIVES: Pick<Queue<Body>, "send">;
@@ -72,6 +75,15 @@ export class Sequencer extends DurableObject<SequencerEnv> {
     return this.#transact((lane, moment) => confirm(lane, evidence, moment), undefined, true);
   }
 
+  lookUpFailed(failure: Failure): void {
+    this.#transact((lane, moment) => lookUpFailed(lane, failure, moment));
+  }
+
+  readmit(key: LetterKey, edit: Admission | null): ReadmissionAnswer {
+    if (this.#open().header.account === null) return { kind: "unknown" };
+    return this.#transact((lane, moment) => readmit(lane, key, edit, moment), undefined, true);
+  }
+
   letter(key: LetterKey): LaneLetter | undefined {
     return letterOf(this.#open(), key);
   }
@@ -96,6 +108,10 @@ export class Sequencer extends DurableObject<SequencerEnv> {
 
   resume(account: AccountId, reason: string, actor: string): LaneStatusView {
     return this.#transact((lane, moment) => resumeLane(lane, account, reason, actor, moment), account, true);
+  }
+
+  repair(account: AccountId, reason: string, actor: string): LaneStatusView {
+    return this.#transact((lane, moment) => repairLane(lane, account, reason, actor, moment), account, true);
   }
 
   override async alarm(): Promise<void> {
@@ -139,7 +155,7 @@ export class Sequencer extends DurableObject<SequencerEnv> {
         };
         const result = event(lane, moment);
         schedule(lane, moment, prompt);
-        lane.flush();
+        lane.flush(moment.nowMs);
         return result;
       });
       this.#arm(alarmDueMs(lane));

@@ -10,6 +10,7 @@ import {
 } from "../domain/api.ts";
 import { LETTER_KINDS, LETTER_STATES } from "../domain/dead-letter.ts";
 import type { DirectiveInput } from "../domain/directive.ts";
+import { toWire } from "./wire.ts";
 
 /** What this program reads of a letter; the API says more. */
 const letterSchema = z.object({
@@ -80,7 +81,7 @@ export function lockstepClient({ url, token }: { readonly url: string; readonly 
 
   return {
     async post(directives) {
-      const body = JSON.stringify(Array.isArray(directives) ? { directives } : directives, decimal);
+      const body = toWire(Array.isArray(directives) ? { directives } : directives);
       const { status, text } = await call("/v1/directives", { method: "POST", body });
       if (status === 200 || status === 202) {
         return { status, receipts: directiveReceiptsSchema.parse(JSON.parse(text)).directives };
@@ -107,16 +108,14 @@ export function lockstepClient({ url, token }: { readonly url: string; readonly 
           limit: "100",
           ...(cursor === null ? {} : { cursor }),
         });
-        const page: z.infer<typeof lettersPage> = await read(`/v1/dlq/letters?${parameters}`, lettersPage);
+        const page: z.infer<typeof lettersPage> = await read(
+          `/v1/dlq/letters?${parameters.toString()}`,
+          lettersPage,
+        );
         found.push(...page.letters);
         cursor = page.nextCursor;
       } while (cursor !== null);
       return found;
     },
   };
-}
-
-/** Amounts travel as decimal strings. */
-function decimal(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
 }

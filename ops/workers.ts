@@ -1,6 +1,7 @@
 import { LOOPBACK } from "./ports.ts";
 import { childrenOf, listeningPorts } from "./process-table.ts";
 import { waitUntil } from "./wait-until.ts";
+import { toWire } from "./wire.ts";
 import type { Wrangler } from "./wrangler.ts";
 
 /** One message of the sender: a directive as a producer writes it, or any queue body. */
@@ -61,7 +62,9 @@ export function workersOf(wrangler: Wrangler, port: number): Workers {
       const response = await fetch(url, {
         method: "POST",
         headers: { "content-type": "application/json", ...ROUTE },
-        body: JSON.stringify(items, decimal),
+        body: toWire(
+          items.map((item) => ("raw" in item ? { raw: item.raw } : { directive: item.directive })),
+        ),
       });
       const text = await response.text();
       if (response.status !== 202) throw new Error(`the sender answered ${response.status}: ${text}`);
@@ -76,9 +79,4 @@ async function isSender(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Amounts travel as decimal strings. */
-function decimal(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
 }

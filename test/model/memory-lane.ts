@@ -13,6 +13,7 @@ export class MemoryLane implements LaneState {
   readonly directives = new Map<string, DirectiveRecord>();
   readonly backlog = new Map<number, { id: string; dueMs: number }>();
   readonly owed = new Map<string, number>();
+  readonly #payloads = new Map<string, string>();
   readonly #slots = new Map<number, Slot>();
 
   get slots(): ReadonlyMap<number, Slot> {
@@ -29,6 +30,15 @@ export class MemoryLane implements LaneState {
   }
   putDirective(record: DirectiveRecord): void {
     this.directives.set(record.id, record);
+  }
+  payloadOf({ id }: DirectiveRecord): string {
+    return this.#payloads.get(id) ?? "";
+  }
+  putPayload({ id }: DirectiveRecord, payload: string): void {
+    this.#payloads.set(id, payload);
+  }
+  prune(): { readonly next: null; readonly left: boolean } {
+    return { next: null, left: false };
   }
   enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
     if (this.backlog.has(admission)) throw new Error(`${id} is in the backlog already`);

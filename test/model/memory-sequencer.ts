@@ -1,9 +1,10 @@
 import { DEFAULT_CHAIN_POLICY, type ChainPolicy } from "../../domain/config.ts";
+import type { Failure } from "../../domain/failure.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import type { Admission, Evidence, Settlement, SignedEntry } from "../../domain/lane.ts";
 import { admit } from "../../durable-objects/sequencer-admission.ts";
 import { schedule } from "../../durable-objects/sequencer-alarm.ts";
-import { confirm, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
+import { confirm, lookUpFailed, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
 import { recordSigned, take } from "../../durable-objects/sequencer-lease.ts";
 import { settle } from "../../durable-objects/sequencer-settlement.ts";
 import { statusOf, type Moment } from "../../durable-objects/sequencer-state.ts";
@@ -50,6 +51,9 @@ export class MemorySequencer {
   }
   unconfirmed(limit: number) {
     return this.#call("unconfirmed", () => unconfirmed(this.lane, limit));
+  }
+  lookUpFailed(failure: Failure) {
+    return this.#call("lookUpFailed", (moment) => lookUpFailed(this.lane, failure, moment));
   }
   confirm(evidence: Evidence) {
     return this.#call("confirm", (moment) => confirm(this.lane, evidence, moment));

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { DEFAULT_CHAIN_POLICY } from "../../domain/config.ts";
 import type { Failure } from "../../domain/failure.ts";
 import { admit } from "../../durable-objects/sequencer-admission.ts";
 import { alarmDueMs, ring, schedule } from "../../durable-objects/sequencer-alarm.ts";
@@ -76,7 +77,7 @@ describe("R6 the alarm drives", () => {
     expect(takeWork()).toMatchObject({ range: [0], holes: 1, directives: [] });
   });
 
-  test("a lane with nothing open and nothing due has no alarm", () => {
+  test("a lane with nothing open and nothing due has no alarm but that of its retention", () => {
     sendAll(live("a"));
     confirm(
       script.lane,
@@ -84,7 +85,7 @@ describe("R6 the alarm drives", () => {
       moment(),
     );
     schedule(script.lane, moment(), false);
-    expect(alarmDueMs(script.lane)).toBeNull();
+    expect(alarmDueMs(script.lane)).toBe(script.nowMs + DEFAULT_CHAIN_POLICY.retentionSeconds * 1000);
   });
 });
 

@@ -39,6 +39,13 @@ export class MirroredLane extends MemoryLane {
     super.putDirective(record);
     this.#storage.putDirective(record);
   }
+  override payloadOf(record: DirectiveRecord): string {
+    return this.#same("payload", super.payloadOf(record), this.#storage.payloadOf(record));
+  }
+  override putPayload(record: DirectiveRecord, payload: string): void {
+    super.putPayload(record, payload);
+    this.#storage.putPayload(record, payload);
+  }
   override enqueue(record: DirectiveRecord): void {
     super.enqueue(record);
     this.#storage.enqueue(record);
@@ -82,7 +89,7 @@ export class MirroredLane extends MemoryLane {
 
   override afterEvent(): void {
     Object.assign(this.#storage.header, structuredClone(this.header));
-    this.#storage.flush();
+    this.#storage.flush(0);
     this.#storage = new LaneStorage(this.#sql);
     this.#same("header", this.header, this.#storage.header);
     const bySequence = (slots: ReadonlyMap<number, Slot>) =>

@@ -1,7 +1,8 @@
 import { env } from "cloudflare:workers";
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { parseAccount } from "../../domain/ids.ts";
+import { LaneStorage } from "../../durable-objects/sequencer-storage.ts";
 
 const parsed = parseAccount("eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
 if (!parsed.ok) throw new Error(parsed.error);
@@ -51,4 +52,44 @@ test("a directive that was admitted, recorded, settled and seen in a receipt is 
   expect((await lane.directive("a"))?.status).toBe("confirmed");
   expect((await lane.status()).counts).toEqual({ admitted: 1, settled: 1, dead: 0, inFlight: 0 });
   await runDurableObjectAlarm(lane);
+});
+
+test("retention drops payloads and raw bytes of what is settled, and keeps id, digest, hash and outcome", async () => {
+  const lane = env.SEQUENCER.getByName(account);
+  await lane.admit(account, [
+    { id: "settled", digest: "d1", payload: "{}", expiresAtMs: null },
+    { id: "waiting", digest: "d2", payload: "{}", expiresAtMs: null },
+  ]);
+  const first = await lane.take(account, "test");
+  if (first.kind !== "work") throw new Error(first.kind);
+  const nothing = { outcomes: [], refusals: [], outage: null, reading: { sequence: 0 } };
+  const settled = await lane.settle({ token: first.token, ...nothing, renew: true });
+  if (settled.kind !== "settled" || settled.next.kind !== "work") throw new Error(settled.kind);
+  await lane.recordSigned(settled.next.token, [{ sequence: 0, id: "settled", hash: "0xaa", raw: "0x02" }]);
+  await lane.settle({
+    token: settled.next.token,
+    ...nothing,
+    outcomes: [{ hash: "0xaa", outcome: { kind: "accepted" } }],
+    renew: false,
+  });
+  await lane.confirm({
+    block: 1,
+    sequence: 1,
+    looked: ["0xaa"],
+    receipts: [{ hash: "0xaa", block: 1, success: true }],
+  });
+  await runInDurableObject(lane, (_, { storage }) => {
+    const stored = new LaneStorage(storage.sql);
+    expect(stored.prune(Date.now() + 1000, 0, 10)).toEqual({ next: null, left: true });
+    const record = stored.directive("settled");
+    const waiting = stored.directive("waiting");
+    if (record === undefined || waiting === undefined) throw new Error("gone");
+    expect([stored.payloadOf(record), stored.payloadOf(waiting)]).toEqual(["", "{}"]);
+    expect(record).toMatchObject({
+      digest: "d1",
+      state: "confirmed",
+      log: [{ hash: "0xaa", status: "included" }],
+    });
+    expect(storage.sql.exec("SELECT count(*) AS flights FROM flights").one()).toEqual({ flights: 0 });
+  });
 });

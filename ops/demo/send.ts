@@ -1,0 +1,117 @@
+import type { Client } from "../client.ts";
+import type { RpcProxy } from "../rpc-proxy.ts";
+import type { Stack } from "../stack.ts";
+import { pause } from "../wait-until.ts";
+import type { Step } from "./terminal.ts";
+import type { Good, Traffic } from "./traffic.ts";
+
+const BATCH = 25;
+const CONCURRENT = 5;
+/** How long the chain cannot be reached. */
+const OUTAGE_MS = 4000;
+const TICK_MS = 100;
+
+export interface Ways {
+  readonly stack: Stack;
+  readonly producer: Client;
+  readonly proxy: RpcProxy;
+  readonly signal: AbortSignal;
+}
+
+/** The first half of what must land, one by one, in batches and over the queue; with all poison but the conflicts. */
+export async function sendFirstHalf(traffic: Traffic, ways: Ways): Promise<void> {
+  const [batched] = halves(traffic, "http-batch");
+  const [queued] = halves(traffic, "queue");
+  await Promise.all([
+    sendSingles(
+      traffic.good.filter(({ source }) => source === "http-single"),
+      ways,
+    ),
+    sendBatches(batched, ways),
+    sendQueued(queued, ways),
+    sendPoison(traffic, ways),
+  ]);
+}
+
+/** The second half, while the chain cannot be reached. Everything is taken all the same. */
+export async function sendDuringOutage(traffic: Traffic, ways: Ways, step: Step): Promise<void> {
+  const [, batched] = halves(traffic, "http-batch");
+  const [, queued] = halves(traffic, "queue");
+  const startedAt = Date.now();
+  ways.proxy.setDown(true);
+  try {
+    await Promise.all([sendBatches(batched, ways), sendQueued(queued, ways)]);
+    while (Date.now() - startedAt < OUTAGE_MS && !ways.signal.aborted) {
+      const { broken } = ways.proxy.counts;
+      step.progress(`${batched.length + queued.length} more accepted, ${broken} calls to the chain broke`);
+      await pause(TICK_MS);
+    }
+  } finally {
+    ways.proxy.setDown(false);
+  }
+}
+
+/** Known ids again: the same payload both ways, another payload both ways. Answers how HTTP took them. */
+export async function sendRepeated(
+  traffic: Traffic,
+  { stack, producer }: Ways,
+): Promise<{ readonly repeatedKnown: number; readonly conflict: number }> {
+  const { status, receipts } = await producer.post(
+    traffic.repeatedOverHttp.map(({ directive }) => directive),
+  );
+  await stack.send(traffic.repeatedOnQueue.map(({ directive }) => ({ directive })));
+  const conflicts = traffic.poison.filter(({ code }) => code === "conflicting_payload");
+  await stack.send(conflicts.flatMap(({ items }) => items));
+  const conflict = await producer.post(traffic.conflictOverHttp.directive);
+  return { repeatedKnown: status === 200 ? receipts.length : 0, conflict: conflict.status };
+}
+
+async function sendSingles(goods: readonly Good[], { producer, signal }: Ways): Promise<void> {
+  for (const group of groups(goods, CONCURRENT)) {
+    signal.throwIfAborted();
+    await Promise.all(group.map(async ({ directive }) => requireTaken(await producer.post(directive))));
+  }
+}
+
+async function sendBatches(goods: readonly Good[], { producer, signal }: Ways): Promise<void> {
+  for (const group of groups(goods, BATCH)) {
+    signal.throwIfAborted();
+    requireTaken(await producer.post(group.map(({ directive }) => directive)));
+  }
+}
+
+async function sendQueued(goods: readonly Good[], { stack, signal }: Ways): Promise<void> {
+  for (const group of groups(goods, BATCH)) {
+    signal.throwIfAborted();
+    await stack.send(group.map(({ directive }) => ({ directive })));
+  }
+}
+
+async function sendPoison({ poison }: Traffic, { stack, producer }: Ways): Promise<void> {
+  for (const { code, via, items } of poison) {
+    if (code === "conflicting_payload") continue;
+    if (via === "queue") {
+      await stack.send(items);
+      continue;
+    }
+    for (const item of items) {
+      if ("directive" in item) requireTaken(await producer.post(item.directive));
+    }
+  }
+}
+
+function requireTaken({ status }: { readonly status: number }): void {
+  if (status !== 202) throw new Error(`a new directive was answered with ${status}, not 202`);
+}
+
+function halves({ good }: Traffic, source: Good["source"]): readonly [readonly Good[], readonly Good[]] {
+  const all = good.filter((one) => one.source === source);
+  const middle = Math.ceil(all.length / 2);
+  return [all.slice(0, middle), all.slice(middle)];
+}
+
+function groups<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}
