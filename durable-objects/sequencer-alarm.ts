@@ -54,8 +54,11 @@ export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void
     header.ringAtMs = Math.min(standing, ringMs);
   }
   const open = openSlots(lane).length > 0;
-  if (!open) header.confirmAtMs = null;
-  else header.confirmAtMs ??= moment.nowMs + moment.policy.confirmEverySeconds * 1000;
+  if (!open) {
+    // Nothing is left to look up, so nothing could end a degradation: the next flight finds out anew.
+    header.confirmAtMs = null;
+    header.lookUpFailures = 0;
+  } else header.confirmAtMs ??= moment.nowMs + moment.policy.confirmEverySeconds * 1000;
 }
 
 /** The one alarm's time: the earliest of all due times. */

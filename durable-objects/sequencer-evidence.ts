@@ -34,6 +34,7 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
   if (isLookUpBroken(header))
     lane.addEvent({ atMs: moment.nowMs, kind: "recovered", detail: "a look-up succeeded" });
   header.lookUpFailures = 0;
+  if (header.next !== null && evidence.sequence >= header.floor) header.floorAssumed = false;
   const looked = new Set(evidence.looked);
   const receipts = new Map(
     evidence.receipts

@@ -44,6 +44,7 @@ const headerSchema = z.object({
   account: accountSchema.nullable(),
   next: z.number().nullable(),
   floor: z.number(),
+  floorAssumed: z.boolean(),
   highestRecorded: z.number().nullable(),
   token: z.number(),
   leases: z.array(

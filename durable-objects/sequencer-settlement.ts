@@ -263,6 +263,8 @@ function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void
     lane.addEvent({ atMs: nowMs, kind: "initialized", detail: `the chain's next sequence is ${sequence}` });
     return;
   }
+  // What was never final may fall back: its numbers become holes, and are filled.
+  if (header.floorAssumed && sequence < header.floor) header.floor = sequence;
   const behind = sequence < header.floor;
   const jumped = sequence - header.next > MAX_ADOPTED;
   if (behind || jumped) {

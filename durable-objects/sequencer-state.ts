@@ -66,8 +66,10 @@ export interface LaneHeader {
   account: AccountId | null;
   /** The next number never given out, or null while the chain was never read. */
   next: number | null;
-  /** All below are final. Never falls. */
+  /** All below are final. Never falls, but for one that is only assumed. */
   floor: number;
+  /** The floor is the chain's sequence of the first reading, which evidence has not reached yet: a reorg may lower it. */
+  floorAssumed: boolean;
   highestRecorded: number | null;
   /** The last fencing token given. */
   token: number;
@@ -177,6 +179,7 @@ export function newHeader(): LaneHeader {
     account: null,
     next: null,
     floor: 0,
+    floorAssumed: true,
     highestRecorded: null,
     token: 0,
     leases: [],

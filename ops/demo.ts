@@ -1,5 +1,5 @@
-// `npm run demo`: a real chain, the Worker with all its bindings, real traffic, poison of each kind and a chain outage.
-// Ends with a table read back from the chain and the ledger; exit code 1 when a number is off.
+// `npm run demo`: a real chain, the Worker with all its bindings, real traffic, poison of each kind,
+// a chain outage, a crash. Ends with a table read back from the chain and the ledger; exit code 1 when a number is off.
 // Variables: PORT and CHAIN_PORT (free ones), STATE_DIR (a temporary folder, removed afterwards; a given one is kept).
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { lockstepClient } from "./client.ts";
 import { deployReverter, startReading } from "./demo/chain-facts.ts";
 import { reportText } from "./demo/report.ts";
-import { sendDuringOutage, sendFirstHalf, sendRepeated } from "./demo/send.ts";
+import { sendDuringCrash, sendDuringOutage, sendFirstHalf, sendRepeated } from "./demo/send.ts";
 import { readLanes, readLetters, settle } from "./demo/settle.ts";
 import { startStep } from "./demo/terminal.ts";
-import { planTraffic, REFUSED_ACCOUNT } from "./demo/traffic.ts";
+import { planTraffic, REFUSED_ACCOUNT, type Source } from "./demo/traffic.ts";
 import { guaranteesOf, tableOf } from "./demo/verdict.ts";
 import { interruption } from "./interruption.ts";
 import { freePort, LOOPBACK, parsePort } from "./ports.ts";
@@ -35,27 +35,36 @@ async function demo(stack: Stack, proxy: RpcProxy, signal: AbortSignal): Promise
   const before = await readLanes(operator);
   const startedAt = new Date().toISOString();
 
+  const count = (source: Source) => traffic.good.filter((good) => good.source === source).length;
   const sending = startStep("send");
   await sendFirstHalf(traffic, ways);
-  sending.done("half of 330 directives, over HTTP and the queue; with poison");
+  sending.done("half of the directives accepted, and poison of each kind");
 
   const outage = startStep("outage");
   await sendDuringOutage(traffic, ways, outage);
-  outage.done(`the other half accepted; ${proxy.counts.broken} calls to the chain broke`);
+  outage.done(`the other half accepted while ${proxy.counts.broken} calls to the chain broke`);
 
   const repeating = startStep("repeat");
   const answers = await sendRepeated(traffic, ways);
-  repeating.done(
-    `${traffic.repeatedOverHttp.length + traffic.repeatedOnQueue.length} again, 2 with another payload`,
+  const again = traffic.repeatedOverHttp.length + traffic.repeatedOnQueue.length;
+  repeating.done(`${again} sent again, 2 more with another payload`);
+
+  const about = { stack, operator, traffic, before, run, startedAt, signal };
+  // The local queues are memory: the crash comes when they hold nothing but doorbells.
+  const settling = startStep("settle");
+  const calm = traffic.good.filter(({ source }) => source !== "crash");
+  const settled = await settle({ ...about, traffic: { ...traffic, good: calm } }, settling);
+  settling.done(settled ? `${calm.length} landed, nothing in flight` : "gave up waiting");
+
+  const crash = startStep("crash");
+  await sendDuringCrash(traffic, ways);
+  const recovered = settled && (await settle(about, crash));
+  crash.done(
+    recovered ? `workerd killed with ${count("crash")} on their way: all landed` : "gave up waiting",
   );
 
-  const settling = startStep("settle");
-  const about = { stack, operator, traffic, before, run, startedAt, signal };
-  const settled = await settle(about, settling);
-  settling.done(settled ? "nothing in flight" : "gave up waiting");
-
   const reading = startStep("read back");
-  if (settled) await pause(QUIET_MS);
+  if (recovered) await pause(QUIET_MS);
   const [chain, letters, after] = await Promise.all([
     chainReader.read(traffic),
     readLetters(about),
@@ -80,7 +89,7 @@ async function demo(stack: Stack, proxy: RpcProxy, signal: AbortSignal): Promise
   const rows = tableOf(found);
   const guarantees = guaranteesOf(found);
   console.log(reportText(rows, guarantees));
-  return settled && [...rows, ...guarantees].every(({ ok }) => ok);
+  return recovered && [...rows, ...guarantees].every(({ ok }) => ok);
 }
 
 async function main(signal: AbortSignal): Promise<boolean> {
@@ -107,7 +116,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
       log: (line) => booting.progress(line),
       signal,
     });
-    booting.done("a chain, the Worker, and a Worker that has its queue bound");
+    booting.done("a chain, the Worker, and a second one with the queue bound");
     return await demo(stack, proxy, signal);
   } catch (error) {
     if (stack !== null && !signal.aborted) console.error(`\nThe Worker's last lines:${stack.tail()}\n`);

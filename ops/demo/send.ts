@@ -1,7 +1,7 @@
-import type { Client } from "../client.ts";
+import { ApiError, type Client } from "../client.ts";
 import type { RpcProxy } from "../rpc-proxy.ts";
 import type { Stack } from "../stack.ts";
-import { pause } from "../wait-until.ts";
+import { pause, waitUntil } from "../wait-until.ts";
 import type { Step } from "./terminal.ts";
 import type { Good, Traffic } from "./traffic.ts";
 
@@ -10,6 +10,8 @@ const CONCURRENT = 5;
 /** How long the chain cannot be reached. */
 const OUTAGE_MS = 4000;
 const TICK_MS = 100;
+const CRASH_BATCH = 20;
+const RECOVER_WITHIN_MS = 20_000;
 
 export interface Ways {
   readonly stack: Stack;
@@ -66,6 +68,27 @@ export async function sendRepeated(
   return { repeatedKnown: status === 200 ? receipts.length : 0, conflict: conflict.status };
 }
 
+/**
+ * Over HTTP, while the processes that run the Worker are killed. What was not answered is sent again, as a careful
+ * producer does: the ids make that safe.
+ */
+export async function sendDuringCrash(traffic: Traffic, { stack, producer, signal }: Ways): Promise<void> {
+  const goods = traffic.good.filter(({ source }) => source === "crash");
+  const batches = groups(goods, CRASH_BATCH).map((group) => group.map(({ directive }) => directive));
+  const [first = [], ...others] = batches;
+  requireTaken(await producer.post(first));
+  const killed = stack.killWorker();
+  const sendUntilTaken = (batch: typeof first) =>
+    waitUntil(() => producer.post(batch).then(takenOrRepeated, retryable), {
+      what: "an answer of the killed Worker",
+      withinMs: RECOVER_WITHIN_MS,
+      everyMs: TICK_MS,
+      signal,
+      tail: stack.tail,
+    });
+  await Promise.all([killed, ...others.map(sendUntilTaken)]);
+}
+
 async function sendSingles(goods: readonly Good[], { producer, signal }: Ways): Promise<void> {
   for (const group of groups(goods, CONCURRENT)) {
     signal.throwIfAborted();
@@ -98,6 +121,17 @@ async function sendPoison({ poison }: Traffic, { stack, producer }: Ways): Promi
       if ("directive" in item) requireTaken(await producer.post(item.directive));
     }
   }
+}
+
+function takenOrRepeated({ status }: { readonly status: number }): true {
+  if (status !== 200) requireTaken({ status });
+  return true;
+}
+
+/** A broken connection, or a Worker that is on its way up. */
+function retryable(error: unknown): undefined {
+  if (error instanceof ApiError && error.status < 500) throw error;
+  return undefined;
 }
 
 function requireTaken({ status }: { readonly status: number }): void {

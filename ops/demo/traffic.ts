@@ -3,7 +3,8 @@ import { anvilAccount, type AnvilAccount } from "../anvil-accounts.ts";
 import type { DirectiveInput } from "../../domain/directive.ts";
 import type { FailureCode } from "../../domain/failure.ts";
 
-export type Source = "http-single" | "http-batch" | "queue";
+/** `crash`: over HTTP while the Worker is killed. */
+export type Source = "http-single" | "http-batch" | "queue" | "crash";
 
 /** A directive that must land exactly once. Its recipient gets nothing else, so the balance proves it. */
 export interface Good {
@@ -46,6 +47,7 @@ export interface Traffic {
 const SINGLES = 30;
 const BATCHED = 150;
 const QUEUED = 150;
+const CRASHED = 60;
 const REPEATED = 25;
 
 /** The accounts whose calls the endpoint refuses, and those that only poison uses. */
@@ -82,6 +84,7 @@ export function planTraffic(run: string): Traffic {
     ...goodOf("http-single", SINGLES, 0),
     ...goodOf("http-batch", BATCHED, SINGLES),
     ...goodOf("queue", QUEUED, SINGLES + BATCHED),
+    ...goodOf("crash", CRASHED, SINGLES + BATCHED + QUEUED),
   ];
   const [first, second] = good;
   if (first === undefined || second === undefined) throw new Error("there is no good directive");
@@ -162,10 +165,11 @@ export function planTraffic(run: string): Traffic {
       items: [one(REFUSED_ACCOUNT.id, "refused-0"), one(REFUSED_ACCOUNT.id, "refused-1")],
     },
   ];
+  const repeatable = good.filter(({ source }) => source !== "crash");
   return {
     good,
-    repeatedOverHttp: good.filter((_, index) => index % 13 === 0).slice(0, REPEATED),
-    repeatedOnQueue: good.filter((_, index) => index % 13 === 5).slice(0, REPEATED),
+    repeatedOverHttp: repeatable.filter((_, index) => index % 13 === 0).slice(0, REPEATED),
+    repeatedOnQueue: repeatable.filter((_, index) => index % 13 === 5).slice(0, REPEATED),
     poison,
     conflictOverHttp: conflict(second, "conflict-http"),
     reverter,

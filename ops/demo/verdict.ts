@@ -37,6 +37,7 @@ const SOURCES: readonly (readonly [Source, string])[] = [
   ["http-single", "HTTP, one by one"],
   ["http-batch", "HTTP, in batches"],
   ["queue", "queue binding"],
+  ["crash", "HTTP during a SIGKILL"],
 ];
 
 export function tableOf(found: Findings): readonly Row[] {

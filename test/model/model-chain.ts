@@ -1,4 +1,5 @@
 import type { Failure } from "../../domain/failure.ts";
+import type { Evidence } from "../../domain/lane.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 
 const NONCE_LOW: Failure = { code: "nonce_too_low", message: "model" };
@@ -16,18 +17,55 @@ function signed({ hash }: Tx): number {
   return hash.startsWith("foreign") ? Number.POSITIVE_INFINITY : Number(hash.slice(1));
 }
 
+interface Mined extends Tx {
+  readonly success: boolean;
+  readonly block: number;
+}
+
+/** Blocks on top of a block, itself included, that make it final. */
+const DEPTH = 3;
+
 /** One account's side of a chain, and the network before it: what is truly there, which no lane can see. */
 export class ModelChain {
   readonly pool = new Map<number, Tx>();
-  readonly mined = new Map<number, Tx & { readonly success: boolean }>();
+  readonly mined = new Map<number, Mined>();
   /** Sends that were begun and may yet arrive. */
   readonly network: Tx[] = [];
+  /** The next sequence as of the latest block. */
   nonce = 0;
+  #height = 0;
   #foreign = 0;
   readonly #pick: (count: number) => number;
 
   constructor(pick: (count: number) => number) {
     this.#pick = pick;
+  }
+
+  get #finalBlock(): number {
+    return this.#height - (DEPTH - 1);
+  }
+
+  /** The next sequence as of the latest final block. */
+  get finalSequence(): number {
+    let sequence = 0;
+    for (
+      let mined = this.mined.get(0);
+      mined !== undefined && mined.block <= this.#finalBlock;
+      mined = this.mined.get(sequence)
+    )
+      sequence += 1;
+    return sequence;
+  }
+
+  /** Everything as of the latest final block, as one node would tell it. */
+  finalView(hashes: readonly string[]): Omit<Evidence, "looked"> {
+    const block = this.#finalBlock;
+    const final = [...this.mined.values()].filter((tx) => tx.block <= block && hashes.includes(tx.hash));
+    return {
+      block,
+      sequence: this.finalSequence,
+      receipts: final.map(({ hash, block: at, success }) => ({ hash, block: at, success })),
+    };
   }
 
   arrive(tx: Tx): Outcome {
@@ -42,9 +80,10 @@ export class ModelChain {
     return { kind: "accepted" };
   }
 
+  /** Whether a transaction is on the chain, or could still come there. */
   mayLand({ hash, sequence }: Tx): boolean {
     if (this.mined.get(sequence)?.hash === hash) return true;
-    if (this.nonce > sequence) return false;
+    if (this.finalSequence > sequence) return false;
     return this.pool.get(sequence)?.hash === hash || this.network.some((sent) => sent.hash === hash);
   }
 
@@ -69,13 +108,26 @@ export class ModelChain {
     this.mine(1);
   }
 
+  /** So many blocks, each with the account's next transaction if the pool has it. */
   mine(count: number): void {
     for (let mined = 0; mined < count; mined += 1) {
+      this.#height += 1;
       const tx = this.pool.get(this.nonce);
-      if (tx === undefined) break;
+      if (tx === undefined) continue;
       this.pool.delete(this.nonce);
-      this.mined.set(this.nonce, { ...tx, success: this.#pick(15) !== 0 });
+      this.mined.set(this.nonce, { ...tx, block: this.#height, success: this.#pick(15) !== 0 });
       this.nonce += 1;
+    }
+  }
+
+  /** The youngest blocks, less than final, are gone; what they held is back in the pool, or nowhere. */
+  reorg(): void {
+    const depth = 1 + this.#pick(DEPTH - 1);
+    for (const [sequence, { hash, id, block }] of this.mined) {
+      if (block <= this.#height - depth) continue;
+      this.mined.delete(sequence);
+      this.nonce = Math.min(this.nonce, sequence);
+      if (this.#pick(2) === 0 && !this.pool.has(sequence)) this.pool.set(sequence, { hash, sequence, id });
     }
   }
 }

@@ -5,8 +5,9 @@ import type { Evidence, SignedEntry, Work } from "../../domain/lane.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 import { admit } from "../../durable-objects/sequencer-admission.ts";
 import { alarmDueMs, ring, schedule } from "../../durable-objects/sequencer-alarm.ts";
-import { confirm, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
+import { confirm, lookUpFailed, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
 import { recordSigned, take } from "../../durable-objects/sequencer-lease.ts";
+import { readmit } from "../../durable-objects/sequencer-readmission.ts";
 import { settle } from "../../durable-objects/sequencer-settlement.ts";
 import { countsOf, type Moment } from "../../durable-objects/sequencer-state.ts";
 import { MemoryLane } from "./memory-lane.ts";
@@ -45,6 +46,7 @@ export class World {
   readonly #txs = new Map<string, Tx>();
   readonly #flights: Flight[] = [];
   readonly #evidence: Evidence[] = [];
+  readonly #ledger = new Set<string>();
   #hashes = 0;
   #admitted = 0;
   readonly #random: () => number;
@@ -104,6 +106,21 @@ export class World {
       admit(this.lane, ACCOUNT, [{ id, digest: id, payload: "{}", expiresAtMs: null }], this.moment),
     );
     if (answer?.kind !== "duplicate") this.violations.push(`${id} was admitted twice`);
+  }
+
+  /** An operator replays a dead directive, from its letter or from an older one. */
+  readmitSome(): void {
+    const dead = [...this.lane.directives.values()].filter(
+      ({ state }) => state === "dead" || state === "confirmed",
+    );
+    const record = dead[this.pick(dead.length)];
+    if (record === undefined) return;
+    const generation = Math.max(0, record.generation - this.pick(2));
+    const answer = this.#event(() =>
+      readmit(this.lane, { id: record.id, digest: record.digest, generation }, null, this.moment),
+    );
+    if (record.state === "confirmed" && answer.kind !== "already-landed")
+      this.violations.push(`${record.id} landed and was ${answer.kind}`);
   }
 
   begin(): void {
@@ -269,10 +286,11 @@ export class World {
   lookUp(): void {
     const slots = unconfirmed(this.lane, 3 + this.pick(10));
     const looked = slots.flatMap(({ hashes }) => hashes);
-    const receipts = [...this.chain.mined.values()]
-      .filter(({ hash }) => looked.includes(hash))
-      .map(({ hash, success }) => ({ hash, block: 1, success }));
-    this.#evidence.push({ block: 1, sequence: this.chain.nonce, looked, receipts });
+    const { block, sequence, receipts } = this.chain.finalView(looked);
+    this.#evidence.push({ block, sequence, looked, receipts });
+  }
+  lookUpFails(): void {
+    if (this.lane.header.account !== null) this.#event(() => lookUpFailed(this.lane, TIMEOUT, this.moment));
   }
   tell(): void {
     const [evidence] = this.#evidence.splice(this.pick(this.#evidence.length), 1);
@@ -290,7 +308,10 @@ export class World {
     if (lost) return;
     if (doorbell) this.begin();
     if (confirmation) this.lookUp();
-    for (const { id } of letters) this.lane.letterPaid(id);
+    for (const { id, generation } of letters) {
+      this.#ledger.add(`${id} ${generation}`);
+      this.lane.letterPaid(id);
+    }
   }
 
   /** Faults end; only the alarm drives. True when every directive came to an end. */
@@ -356,7 +377,10 @@ export class World {
         id === null ? [] : [[id, success] as const],
       ),
     );
-    for (const { id, state } of this.lane.directives.values()) {
+    for (const { id, state, generation } of this.lane.directives.values()) {
+      const told = this.#ledger.has(`${id} ${generation}`);
+      if ((state === "dead" || state === "reverted") && !told)
+        this.violations.push(`R7: the ledger knows nothing of ${id}, which is ${state}`);
       const effect = effects.get(id);
       const expected = state === "confirmed" ? true : state === "reverted" ? false : undefined;
       if (effect !== expected) this.violations.push(`G1: ${id} is ${state}, the chain says ${effect}`);

@@ -15,7 +15,9 @@ test.each(DOCS)("every link in %s that points into the project resolves", (doc) 
 
 test("the README follows one directive through files of every stage, in the order of the data", () => {
   const section = readFileSync("README.md", "utf8").split("## Follow one directive")[1] ?? "";
-  const stages = [...section.matchAll(/\]\((producers|durable-objects|consumers|dlq)\//g)].map(([, stage]) => stage);
+  const stages = [...section.matchAll(/\]\((producers|durable-objects|consumers|dlq)\//g)].map(
+    ([, stage]) => stage,
+  );
   expect(new Set(stages)).toEqual(new Set(["producers", "durable-objects", "consumers", "dlq"]));
   expect(stages[0]).toBe("producers");
   expect(stages.at(-1)).toBe("dlq");

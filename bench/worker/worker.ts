@@ -1,0 +1,92 @@
+// Lockstep's own Worker with its stages timed and its costs counted, and beside it what `bench/bench.ts` asks for.
+// It has the product's name and the product's lanes. Local only.
+import { configuredBroadcaster } from "../../consumers/broadcasters/configured.ts";
+import type { Broadcaster } from "../../consumers/broadcasters/broadcaster.ts";
+import { consumeConfirmations } from "../../consumers/confirmations.ts";
+import { consumeDirectives } from "../../consumers/directives.ts";
+import type { Account } from "../../domain/ids.ts";
+import { parseAccount } from "../../domain/ids.ts";
+import config from "../../lockstep.config.ts";
+import product from "../../worker.ts";
+import { questionSchema, type Question } from "../reports.ts";
+import { ask, workLane } from "./lane-runs.ts";
+import { observed } from "./observed.ts";
+import { countedQueues, type CountedSequencer, type Sequencer } from "./sequencers.ts";
+import { askStagger, type Stagger } from "./stagger.ts";
+import { currentTally, takeTally, timed } from "./tally.ts";
+
+export { CountedSequencer, Sequencer } from "./sequencers.ts";
+export { Stagger } from "./stagger.ts";
+
+interface BenchEnv extends Omit<Env, "SEQUENCER"> {
+  /** The product's lanes. */
+  readonly SEQUENCER: DurableObjectNamespace<Sequencer>;
+  /** Lanes of their own, whose cost is counted. */
+  readonly COUNTED: DurableObjectNamespace<CountedSequencer>;
+  readonly STAGGER: DurableObjectNamespace<Stagger>;
+}
+
+const FILLED_AT_ONCE = 100_000;
+
+export default {
+  async fetch(request, env, context): Promise<Response> {
+    if (new URL(request.url).pathname === "/bench") {
+      return Response.json(await answer(questionSchema.parse(await request.json()), env));
+    }
+    currentTally().httpRequests += 1;
+    return timed("http", async () => product.fetch(request, counted(env), context));
+  },
+
+  async queue(batch, env): Promise<void> {
+    currentTally().queueBatches += 1;
+    currentTally().queueDeliveries += batch.messages.length;
+    const all = counted(env);
+    const lanes = { ...countedQueues(env), SEQUENCER: { getByName: (name: string) => timedLane(all, name) } };
+    const broadcasterOf = (account: Account) => timedBroadcaster(configuredBroadcaster(config, env, account));
+    const { now } = Date;
+    switch (batch.queue) {
+      case "directives":
+        return consumeDirectives(batch, lanes, { config, broadcasterOf, now, random: Math.random });
+      case "confirmations":
+        return consumeConfirmations(batch, lanes, { config, broadcasterOf });
+      default:
+        return product.queue(batch, all);
+    }
+  },
+} satisfies ExportedHandler<BenchEnv>;
+
+async function answer(question: Question, env: BenchEnv): Promise<unknown> {
+  switch (question.run) {
+    case "lane":
+      return workLane(env.SEQUENCER.getByName(question.account), accountOf(question.account), question);
+    case "callers":
+      return ask(env.SEQUENCER.getByName(question.account), accountOf(question.account), question);
+    case "stagger":
+      return askStagger(env.STAGGER.getByName("all accounts"), question);
+    case "fill": {
+      const lane = env.SEQUENCER.getByName(question.account);
+      for (let done = 0; done < question.rows; done += FILLED_AT_ONCE)
+        await lane.fill(Math.min(FILLED_AT_ONCE, question.rows - done));
+      await lane.forget().catch(() => undefined);
+      return { filled: question.rows };
+    }
+    case "tally":
+      return takeTally();
+  }
+}
+
+/** The product's environment, on lanes whose cost is counted. */
+function counted(env: BenchEnv) {
+  const LEDGER = observed(env.LEDGER, (method) => {
+    if (method === "prepare" || method === "exec") currentTally().ledgerStatements += 1;
+  });
+  return { ...env, ...countedQueues(env), LEDGER, SEQUENCER: env.COUNTED };
+}
+
+function timedLane({ SEQUENCER }: ReturnType<typeof counted>, name: string) {
+  const lane = SEQUENCER.getByName(name);
+  type Lane = typeof lane;
+  return {
+    admit: async (...args: Parameters<Lane["admit"]>) => timed("lane: admit", async () => lane.admit(...args)),
+  };
+}

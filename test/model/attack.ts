@@ -1,0 +1,113 @@
+import { ACTIONS, chance } from "./history.ts";
+import {
+  begin,
+  entry,
+  live,
+  moment,
+  record,
+  script,
+  sendAll,
+  settleWith,
+  stateOf,
+  takeWork,
+  uncertain,
+  work,
+  admitAll,
+} from "./lane-script.ts";
+import { take } from "../../durable-objects/sequencer-lease.ts";
+import { readmit } from "../../durable-objects/sequencer-readmission.ts";
+import { World } from "./world.ts";
+
+/** One random history, then calm. The first thing that does not hold, or null. */
+export function historyFault(seed: number, actions: readonly number[]): string | null {
+  const world = new World(chance(seed));
+  world.admitSome(2);
+  for (const action of actions) {
+    ACTIONS[action]?.(world);
+    world.check();
+    if (world.violations[0] !== undefined) return world.violations[0];
+  }
+  const ended = world.calm();
+  if (world.violations[0] !== undefined) return world.violations[0];
+  if (!ended) return "liveness: faults stopped, and a directive did not come to an end";
+  world.checkEnd();
+  return world.violations[0] ?? null;
+}
+
+/** Random histories until one fails. */
+export function randomFault(histories: number): string | null {
+  for (let seed = 1; seed <= histories; seed += 1) {
+    const random = chance(seed * 7919);
+    const actions = Array.from({ length: 20 + Math.floor(random() * 100) }, () =>
+      Math.floor(random() * ACTIONS.length),
+    );
+    const fault = historyFault(seed, actions);
+    if (fault !== null) return `history ${seed}: ${fault}`;
+  }
+  return null;
+}
+
+/** Short histories against rules that an honest consumer never puts to the test: each says what does not hold, or null. */
+export const SCRIPTS: Readonly<Record<string, () => string | null>> = {
+  "a directive that was not lent is recorded": () => {
+    const flight = live("a");
+    admitAll("b");
+    return record(flight.token, entry(0, "b")).kind === "recorded" ? "b was recorded" : null;
+  },
+  "two leases send one slot": () => {
+    const flight = live("a");
+    record(flight.token, entry(0, "a"));
+    settleWith(flight.token, { outcomes: [{ hash: "h-0-a", outcome: uncertain() }] });
+    script.nowMs += 60_000;
+    const two = { ...moment(), policy: { ...moment().policy, maxFlights: 2 } };
+    const first = work(take(script.lane, "one", two));
+    const second = take(script.lane, "two", two);
+    return first.rebroadcast.length === 1 && second.kind === "work" ? "both were given the slot" : null;
+  },
+  "a revert is believed while earlier directives are under way": () => {
+    const flight = live("a", "b");
+    record(flight.token, entry(0, "a"));
+    settleWith(flight.token, {
+      outcomes: [{ hash: "h-0-a", outcome: { kind: "accepted" } }],
+      refusals: [{ id: "b", failure: { code: "execution_reverted", message: "approve is on its way" } }],
+    });
+    return stateOf("b") === "dead" ? "b is dead" : null;
+  },
+  "one letter is replayed twice": () => {
+    const kill = { refusals: [{ id: "a", failure: { code: "out_of_gas", message: "test" } as const }] };
+    settleWith(live("a").token, kill);
+    readmit(script.lane, { id: "a", digest: "a", generation: 0 }, null, moment());
+    settleWith(takeWork().token, kill);
+    return readmit(script.lane, { id: "a", digest: "a", generation: 0 }, null, moment()).kind === "readmitted"
+      ? "the old letter was replayed"
+      : null;
+  },
+  "a hole is left below a recorded number": () => {
+    const flight = live("a", "b");
+    return record(flight.token, entry(1, "b")).kind === "recorded" ? "0 is a hole" : null;
+  },
+  "unrecorded numbers are not given back": () => {
+    const flight = live("a", "b");
+    record(flight.token, entry(0, "a"));
+    settleWith(flight.token, { outcomes: [{ hash: "h-0-a", outcome: { kind: "accepted" } }] });
+    return script.lane.header.next === 1 ? null : `next is ${script.lane.header.next}`;
+  },
+  "a renewal keeps its token": () => {
+    const flight = live("a");
+    const renewed = settleWith(flight.token, { renew: true });
+    return renewed.kind === "settled" && work(renewed.next).token === flight.token
+      ? "the token is the same"
+      : null;
+  },
+  "a bump takes the number for another directive": () => {
+    sendAll(live("a"));
+    script.nowMs += 86_400_000;
+    admitAll("b");
+    return record(takeWork().token, entry(0, "b")).kind === "recorded" ? "b has a's number" : null;
+  },
+};
+
+export function scriptFault(name: string): string | null {
+  begin();
+  return SCRIPTS[name]?.() ?? null;
+}
