@@ -2,14 +2,9 @@
 // Out: numbers. Such a client signs and broadcasts by itself, and never says what became of a number.
 // On failure: { error } with 400, 404, 405, 409, 500 or 503, on all of which the client throws. No number is used up.
 import type { Config } from "../domain/config.ts";
-import { unreachable, type Result } from "../domain/result.ts";
-import {
-  transition,
-  type IxoEvent,
-  type IxoLane,
-  type IxoRefusal,
-  type IxoStep,
-} from "./ixo-sequence-state.ts";
+import { ok, type Result } from "../domain/result.ts";
+import { errorAnswer, refusedAnswer, signerDataAnswer, statusAnswer } from "./ixo-answer.ts";
+import { transition, type IxoEvent, type IxoRefusal, type IxoStep } from "./ixo-sequence-state.ts";
 import {
   readResetRequest,
   readSignerDataRequest,
@@ -59,13 +54,13 @@ export class IxoProtocol {
   }
 
   async fetch(request: Request): Promise<Response> {
-    if (!this.#settings.ok) return refusal(500, this.#settings.error);
+    if (!this.#settings.ok) return errorAnswer(500, this.#settings.error);
     const settings = this.#settings.value;
     const { pathname } = new URL(request.url);
     const method = METHODS.get(pathname);
-    if (method === undefined) return refusal(404, `there is nothing at ${pathname}`);
+    if (method === undefined) return errorAnswer(404, `there is nothing at ${pathname}`);
     if (request.method !== method) {
-      return refusal(405, `${pathname} takes ${method}`, { allow: method });
+      return errorAnswer(405, `${pathname} takes ${method}`, { allow: method });
     }
     switch (pathname) {
       case "/getSignerData":
@@ -73,37 +68,47 @@ export class IxoProtocol {
       case "/reset":
         return this.#reset(await request.text(), settings);
       default:
-        return this.#status(settings);
+        return statusAnswer(this.#store.lanes(), settings.minDelayMs);
     }
   }
 
   async #getSignerData(text: string, caller: AbortSignal, settings: IxoSettings): Promise<Response> {
     const read = readSignerDataRequest(text);
-    if (!read.ok) return refusal(400, read.error);
+    if (!read.ok) return errorAnswer(400, read.error);
     const asked = read.value;
     const { pair, chainSequence, requestId } = asked;
     if (this.#signsOn(pair.chainId)) {
-      return refusal(409, `Lockstep signs for an account on ${pair.chainId} itself: send it directives instead`);
+      return errorAnswer(
+        409,
+        `Lockstep signs for an account on ${pair.chainId} itself: send it directives instead`,
+      );
     }
-    const line = this.#line(pair);
-    if (line.length >= MAX_WAITING) return refusal(503, `${MAX_WAITING} calls wait for this account already`);
+    const waiting = this.#lines.get(keyOf(pair))?.length ?? 0;
+    if (waiting >= MAX_WAITING) return errorAnswer(503, `${waiting} calls wait for this account already`);
 
     // At once, even if the call then waits: what the reading says of the chain holds now, not after the wait.
-    const known = this.#store.atomically(() => {
+    const known = this.#store.atomically((): Result<number | null, IxoRefusal> => {
       const step = this.#step(pair, { kind: "reading", chainSequence }, settings);
       if (!step.ok) return step;
-      const sequence = requestId === null ? null : this.#store.requested(pair, requestId);
-      return { ok: true, value: sequence } as const;
+      return ok(requestId === null ? null : this.#store.requested(pair, requestId));
     });
-    if (!known.ok) return refused(known.error);
-    if (known.value !== null) return signerData(pair, known.value);
+    if (!known.ok) return refusedAnswer(known.error);
+    if (known.value !== null) return signerDataAnswer(pair, known.value);
+    return this.#queue(pair, () => this.#inTurn(asked, caller, settings));
+  }
 
+  /** Runs the work when all that came earlier for the pair has ended, however it ended. */
+  #queue(pair: IxoPair, work: () => Promise<Response>): Promise<Response> {
+    const key = keyOf(pair);
+    const line = this.#lines.get(key) ?? { last: Promise.resolve(), length: 0 };
+    this.#lines.set(key, line);
     line.length += 1;
-    const answer = line.last.then(() => this.#inTurn(asked, caller, settings));
-    line.last = answer.then(
-      () => this.#leave(pair),
-      () => this.#leave(pair),
-    );
+    const answer = line.last.then(work);
+    const leave = (): void => {
+      line.length -= 1;
+      if (line.length === 0) this.#lines.delete(key);
+    };
+    line.last = answer.then(leave, leave);
     return answer;
   }
 
@@ -111,10 +116,10 @@ export class IxoProtocol {
   async #inTurn(asked: SignerDataRequest, caller: AbortSignal, settings: IxoSettings): Promise<Response> {
     for (;;) {
       // Who has gone uses no number up: from here to the answer nothing is awaited.
-      if (caller.aborted) return refusal(499, "the caller has gone");
+      if (caller.aborted) return errorAnswer(499, "the caller has gone");
       const granted = this.#store.atomically(() => this.#grant(asked, settings));
-      if (granted.ok) return signerData(asked.pair, granted.value);
-      if (granted.error.kind !== "early") return refused(granted.error);
+      if (granted.ok) return signerDataAnswer(asked.pair, granted.value);
+      if (granted.error.kind !== "early") return refusedAnswer(granted.error);
       await this.#clock.wait(granted.error.waitMs);
     }
   }
@@ -125,18 +130,18 @@ export class IxoProtocol {
   ): Result<number, IxoRefusal> {
     // The same request may have waited in front of this one.
     const known = requestId === null ? null : this.#store.requested(pair, requestId);
-    if (known !== null) return { ok: true, value: known };
+    if (known !== null) return ok(known);
     const step = this.#step(pair, { kind: "grant", chainSequence }, settings);
     if (!step.ok) return step;
     const { sequence } = step.value;
     if (sequence === null) throw new Error("a grant gives a number");
     if (requestId !== null) this.#store.putRequest(pair, requestId, sequence, this.#clock.now());
-    return { ok: true, value: sequence };
+    return ok(sequence);
   }
 
   #reset(text: string, settings: IxoSettings): Response {
     const read = readResetRequest(text);
-    if (!read.ok) return refusal(400, read.error);
+    if (!read.ok) return errorAnswer(400, read.error);
     const { value } = read;
     const pairs = this.#store.atomically(() => {
       const chosen = value === "every pair" ? this.#store.lanes().map(([pair]) => pair) : [value];
@@ -147,19 +152,6 @@ export class IxoProtocol {
       return chosen.length;
     });
     return Response.json({ message: "Sequence data reset", pairs });
-  }
-
-  /** `data` is by chain id and account number. Built from entries: a chain may have the name of a property. */
-  #status({ minDelayMs }: IxoSettings): Response {
-    const chains = new Map<string, [string, unknown][]>();
-    for (const [{ chainId, accountNumber }, lane] of this.#store.lanes()) {
-      if (lane.counter === null) continue;
-      const accounts = chains.get(chainId) ?? [];
-      accounts.push([String(accountNumber), viewOf(lane, lane.counter)]);
-      chains.set(chainId, accounts);
-    }
-    const data = Object.fromEntries([...chains].map(([id, accounts]) => [id, Object.fromEntries(accounts)]));
-    return Response.json({ data, minDelayMs });
   }
 
   #step(pair: IxoPair, event: IxoEvent, settings: IxoSettings): Result<IxoStep, IxoRefusal> {
@@ -178,56 +170,9 @@ export class IxoProtocol {
     }
     return false;
   }
-
-  #line(pair: IxoPair): { last: Promise<unknown>; length: number } {
-    const key = keyOf(pair);
-    const line = this.#lines.get(key) ?? { last: Promise.resolve(), length: 0 };
-    this.#lines.set(key, line);
-    return line;
-  }
-
-  #leave(pair: IxoPair): void {
-    const line = this.#line(pair);
-    line.length -= 1;
-    if (line.length === 0) this.#lines.delete(keyOf(pair));
-  }
 }
 
 /** No chain id has a space. */
 function keyOf({ chainId, accountNumber }: IxoPair): string {
   return `${accountNumber} ${chainId}`;
-}
-
-function viewOf({ grantedAtMs }: IxoLane, counter: NonNullable<IxoLane["counter"]>): unknown {
-  const updatedMs = Math.max(counter.chainSinceMs, grantedAtMs ?? 0);
-  return {
-    sequence: counter.next,
-    updated: new Date(updatedMs).toISOString(),
-    chainSequence: counter.chain,
-    unsettled: counter.next - counter.chain,
-    oldestUnsettledSince:
-      counter.oldestSinceMs === null ? null : new Date(counter.oldestSinceMs).toISOString(),
-  };
-}
-
-function signerData({ chainId, accountNumber }: IxoPair, sequence: number): Response {
-  return Response.json({ accountNumber, sequence, chainId });
-}
-
-function refused(why: IxoRefusal): Response {
-  switch (why.kind) {
-    case "early":
-      return refusal(503, `the next number is due in ${why.waitMs} ms`);
-    case "implausible":
-      return refusal(
-        409,
-        `chainSequence is ${why.ahead} ahead of the next sequence ${why.next}, more than an account can have made meanwhile: if the chain says so, POST /reset for this account`,
-      );
-    default:
-      return unreachable(why);
-  }
-}
-
-function refusal(status: number, error: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ error }, { status, headers });
 }

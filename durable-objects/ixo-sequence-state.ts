@@ -112,9 +112,7 @@ function reading(lane: IxoLane, chainSequence: number, moment: IxoMoment): Resul
     const again: IxoCounter = { ...counter, next: chain, oldestSinceMs: null, lowerSinceMs: null };
     return ok(fallBack(lane, "lost", next, again));
   }
-  return ok(
-    stepTo(lowerSinceMs === null ? lane : { ...lane, counter: { ...counter, lowerSinceMs: null } }),
-  );
+  return ok(stepTo(lowerSinceMs === null ? lane : { ...lane, counter: { ...counter, lowerSinceMs: null } }));
 }
 
 function grant(lane: IxoLane, chainSequence: number, moment: IxoMoment): Result<IxoStep, IxoRefusal> {

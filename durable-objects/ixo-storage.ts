@@ -51,11 +51,7 @@ export class IxoStorage implements IxoStore {
 
   lane({ chainId, accountNumber }: IxoPair): IxoLane {
     const [row] = this.#storage.sql
-      .exec(
-        "SELECT * FROM ixo_lanes WHERE chain_id = ? AND account_number = ?",
-        chainId,
-        accountNumber,
-      )
+      .exec("SELECT * FROM ixo_lanes WHERE chain_id = ? AND account_number = ?", chainId, accountNumber)
       .toArray();
     return row === undefined ? NEW_IXO_LANE : readLane(row);
   }
@@ -79,7 +75,7 @@ export class IxoStorage implements IxoStore {
       .exec("SELECT * FROM ixo_lanes ORDER BY chain_id, account_number")
       .toArray()
       .map((row) => [
-        { chainId: String(row["chain_id"]), accountNumber: Number(row["account_number"]) },
+        { chainId: text(row["chain_id"]), accountNumber: Number(row["account_number"]) },
         readLane(row),
       ]);
   }
@@ -141,4 +137,9 @@ function readLane(row: Record<string, SqlStorageValue>): IxoLane {
 
 function numberOrNull(value: SqlStorageValue | undefined): number | null {
   return typeof value === "number" ? value : null;
+}
+
+function text(value: SqlStorageValue | undefined): string {
+  if (typeof value === "string") return value;
+  throw new Error("the table of lanes holds a value of another type");
 }

@@ -24,6 +24,9 @@ import type {
 } from "../domain/lane.ts";
 import { encodeMessage, type Body } from "../domain/message.ts";
 import config from "../lockstep.config.ts";
+import { IxoProtocol } from "./ixo-protocol.ts";
+import { readIxoSettings, type IxoEnv } from "./ixo-request.ts";
+import { IxoStorage } from "./ixo-storage.ts";
 import { admit } from "./sequencer-admission.ts";
 import { alarmDueMs, ring, schedule } from "./sequencer-alarm.ts";
 import { confirm, lookUpFailed, unconfirmed } from "./sequencer-evidence.ts";
@@ -34,7 +37,7 @@ import type { Moment } from "./sequencer-state.ts";
 import { LaneStorage } from "./sequencer-storage.ts";
 import { directiveView, letterOf, pauseLane, repairLane, resumeLane, statusView } from "./sequencer-view.ts";
 
-interface SequencerEnv {
+interface SequencerEnv extends IxoEnv {
   readonly DIRECTIVES: Pick<Queue<Body>, "send">;
   readonly CONFIRMATIONS: Pick<Queue<Body>, "send">;
   readonly DIRECTIVES_DLQ: Pick<Queue<Body>, "sendBatch">;
@@ -48,6 +51,18 @@ interface SequencerEnv {
 export class Sequencer extends DurableObject<SequencerEnv> {
   #lane: LaneStorage | null = null;
   #alarmAtMs: number | null = null;
+  #ixo: IxoProtocol | null = null;
+
+  /** The wire protocol of the ixo SDK, for clients that sign by themselves. It touches neither lane nor alarm. */
+  override fetch(request: Request): Promise<Response> {
+    this.#ixo ??= new IxoProtocol(
+      new IxoStorage(this.ctx.storage),
+      readIxoSettings(this.env),
+      config.signers,
+      { now: Date.now, wait: (ms) => scheduler.wait(ms) },
+    );
+    return this.#ixo.fetch(request);
+  }
 
   admit(account: AccountId, admissions: readonly Admission[]): readonly AdmissionAnswer[] {
     return this.#transact((lane, moment) => admit(lane, account, admissions, moment), account);

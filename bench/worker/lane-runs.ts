@@ -39,15 +39,14 @@ export async function workLane(
     open += entries.length;
     const coming = admissions[flight + 1];
     if (coming !== undefined) await lane.admit(account, coming);
+    const settled = await lane.settle({ ...settlementOf(work, entries), renew: coming !== undefined });
+    if (settled.kind === "stale") throw new Error("the only lease of the lane was lost");
     if (open >= LOOK_UP || coming === undefined) {
       const confirmBegunMs = performance.now();
-      // The last flight is not settled yet: what its transactions came to is evidence enough.
       await confirmAll(lane);
       confirmMs += performance.now() - confirmBegunMs;
       open = 0;
     }
-    const settled = await lane.settle({ ...settlementOf(work, entries), renew: coming !== undefined });
-    if (settled.kind === "stale") throw new Error("the only lease of the lane was lost");
     if (coming !== undefined) work = workOf(settled.next);
   }
   return { sequences: bound.length, ms: performance.now() - begunMs, confirmMs, ...faultsOf(bound) };
@@ -165,7 +164,8 @@ async function confirmAll(lane: BenchedLane): Promise<void> {
   }
 }
 
-function faultsOf(bound: readonly number[]): { readonly duplicates: number; readonly gaps: number } {
+/** `gaps`: numbers between the lowest and the highest that nobody got. */
+export function faultsOf(bound: readonly number[]): { readonly duplicates: number; readonly gaps: number } {
   const distinct = new Set(bound);
   const lowest = bound.reduce((low, sequence) => Math.min(low, sequence), Number.POSITIVE_INFINITY);
   const highest = bound.reduce((high, sequence) => Math.max(high, sequence), -1);

@@ -76,7 +76,7 @@ export class CountedSequencer extends ProductSequencer {
       },
       { sql },
     );
-    this.ctx = observed(ctx, () => undefined, { storage });
+    this.ctx = observed(this.ctx, () => undefined, { storage });
   }
 
   override admit(account: AccountId, admissions: readonly Admission[]) {

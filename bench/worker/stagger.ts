@@ -1,4 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
+import type { CallersRun } from "../reports.ts";
+import { faultsOf } from "./lane-runs.ts";
 
 interface Entry {
   readonly sequence: number;
@@ -48,4 +50,22 @@ export class Stagger extends DurableObject {
     this.#givenMs = Date.now();
     return { sequence };
   }
+}
+
+/** `callers` ask at the same time for one sequence each of one account whose transactions all stay pending. */
+export async function askStagger(
+  object: Pick<Stagger, "getSignerData">,
+  { callers, staggerMs }: { readonly callers: number; readonly staggerMs: number },
+): Promise<CallersRun> {
+  const begunMs = performance.now();
+  const latencies: number[] = [];
+  const given = await Promise.all(
+    Array.from({ length: callers }, async () => {
+      const ask = { chainId: "eip155:31337", accountNumber: 7, chainSequence: 0 };
+      const { sequence } = await object.getSignerData(ask, staggerMs);
+      latencies.push(performance.now() - begunMs);
+      return sequence;
+    }),
+  );
+  return { sequences: given.length, ms: performance.now() - begunMs, latencies, ...faultsOf(given) };
 }

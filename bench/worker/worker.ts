@@ -4,8 +4,8 @@ import { configuredBroadcaster } from "../../consumers/broadcasters/configured.t
 import type { Broadcaster } from "../../consumers/broadcasters/broadcaster.ts";
 import { consumeConfirmations } from "../../consumers/confirmations.ts";
 import { consumeDirectives } from "../../consumers/directives.ts";
-import type { Account } from "../../domain/ids.ts";
-import { parseAccount } from "../../domain/ids.ts";
+import { parseAccount, type Account, type AccountId } from "../../domain/ids.ts";
+import type { SequencerProtocol } from "../../domain/lane.ts";
 import config from "../../lockstep.config.ts";
 import product from "../../worker.ts";
 import { questionSchema, type Question } from "../reports.ts";
@@ -41,7 +41,8 @@ export default {
     currentTally().queueBatches += 1;
     currentTally().queueDeliveries += batch.messages.length;
     const all = counted(env);
-    const lanes = { ...countedQueues(env), SEQUENCER: { getByName: (name: string) => timedLane(all, name) } };
+    const SEQUENCER = { getByName: (name: string) => timedLane(all.SEQUENCER.getByName(name)) };
+    const lanes = { ...countedQueues(env), SEQUENCER };
     const broadcasterOf = (account: Account) => timedBroadcaster(configuredBroadcaster(config, env, account));
     const { now } = Date;
     switch (batch.queue) {
@@ -83,10 +84,34 @@ function counted(env: BenchEnv) {
   return { ...env, ...countedQueues(env), LEDGER, SEQUENCER: env.COUNTED };
 }
 
-function timedLane({ SEQUENCER }: ReturnType<typeof counted>, name: string) {
-  const lane = SEQUENCER.getByName(name);
-  type Lane = typeof lane;
+type LaneCalls = Pick<
+  SequencerProtocol,
+  "admit" | "take" | "recordSigned" | "settle" | "unconfirmed" | "confirm" | "lookUpFailed"
+>;
+
+function timedLane(lane: LaneCalls): LaneCalls {
   return {
-    admit: async (...args: Parameters<Lane["admit"]>) => timed("lane: admit", async () => lane.admit(...args)),
+    admit: (account, admissions) => timed("lane: admit", () => lane.admit(account, admissions)),
+    take: (account, holder) => timed("lane: take", () => lane.take(account, holder)),
+    recordSigned: (token, entries) => timed("lane: recordSigned", () => lane.recordSigned(token, entries)),
+    settle: (settlement) => timed("lane: settle", () => lane.settle(settlement)),
+    unconfirmed: (limit) => timed("lane: unconfirmed", () => lane.unconfirmed(limit)),
+    confirm: (evidence) => timed("lane: confirm", () => lane.confirm(evidence)),
+    lookUpFailed: (failure) => timed("lane: lookUpFailed", () => lane.lookUpFailed(failure)),
   };
+}
+
+function timedBroadcaster<Terms>(broadcaster: Broadcaster<Terms>): Broadcaster<Terms> {
+  return {
+    preflight: (candidates) => timed("preflight", () => broadcaster.preflight(candidates)),
+    sign: (terms, requests) => timed("sign", () => broadcaster.sign(terms, requests)),
+    send: (transactions) => timed("send", () => broadcaster.send(transactions)),
+    lookUp: (hashes, confirmations) => timed("look up", () => broadcaster.lookUp(hashes, confirmations)),
+  };
+}
+
+function accountOf(text: string): AccountId {
+  const account = parseAccount(text);
+  if (!account.ok) throw new Error(`${text} ${account.error}`);
+  return account.value.id;
 }

@@ -6,7 +6,6 @@ import type { Step } from "./terminal.ts";
 import { ACCOUNTS, type Traffic } from "./traffic.ts";
 import { expectedAdmissions } from "./verdict.ts";
 
-const SETTLE_WITHIN_MS = 35_000;
 const LOOK_EVERY_MS = 400;
 
 export interface Settling {
@@ -17,6 +16,8 @@ export interface Settling {
   /** Names the letters of this run: the beginning of its ids, and its own beginning in ISO 8601. */
   readonly run: string;
   readonly startedAt: string;
+  /** Epoch milliseconds: then it gives up. */
+  readonly deadline: number;
   readonly signal: AbortSignal;
 }
 
@@ -35,11 +36,10 @@ export async function readLetters({ operator, run, startedAt }: Settling): Promi
  * that takes too long: the numbers will say what is missing. Throws when a part of the stack ended.
  */
 export async function settle(settling: Settling, step: Step): Promise<boolean> {
-  const { stack, operator, traffic, before, signal } = settling;
+  const { stack, operator, traffic, before, deadline, signal } = settling;
   const letters = traffic.poison.reduce((sum, { items }) => sum + items.length, 0);
   const expected = ACCOUNTS.reduce((sum, { id }) => sum + expectedAdmissions(traffic, id), 0);
   let timedOut = false;
-  const deadline = Date.now() + SETTLE_WITHIN_MS;
   await waitUntil(
     async () => {
       const failure = stack.failure();
@@ -60,7 +60,7 @@ export async function settle(settling: Settling, step: Step): Promise<boolean> {
     },
     {
       what: "the lanes' end",
-      withinMs: SETTLE_WITHIN_MS * 2,
+      withinMs: 2 * (deadline - Date.now()),
       everyMs: LOOK_EVERY_MS,
       signal,
       tail: stack.tail,
