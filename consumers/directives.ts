@@ -23,6 +23,8 @@ export interface DirectivesEnv {
 export interface DirectivesContext<Terms> {
   readonly config: Config;
   readonly broadcasterOf: (account: Account) => Broadcaster<Terms>;
+  /** Writes the lane into the list of lanes. May throw: work does not wait for it. */
+  readonly registerLane: (account: AccountId) => Promise<void>;
   readonly now: () => number;
   readonly random: () => number;
 }
@@ -125,6 +127,9 @@ async function workLanes<Terms>(
     [...byAccount].map(async ([id, group]) => {
       const account = group[0]?.account;
       if (account === undefined) return;
+      const registration = context
+        .registerLane(id)
+        .catch((error: unknown) => warn("consumers.directives.register", id, error));
       let end: LaneEnd | "faulted";
       try {
         end = await workLane({
@@ -139,6 +144,7 @@ async function workLanes<Terms>(
         warn("consumers.directives.work", id, error);
         end = "faulted";
       }
+      await registration;
       await leaveLane(
         id,
         group.map(({ item }) => item),

@@ -56,7 +56,7 @@ The tokens PRODUCER_TOKEN and OPERATOR_TOKEN are in .dev.vars. Ctrl-C ends every
 
 Send a directive:
 
-  source .dev.vars; curl ${url}/v1/directives \\
+  . ./.dev.vars; curl ${url}/v1/directives \\
     -H "Authorization: Bearer $PRODUCER_TOKEN" -H 'Content-Type: application/json' \\
     -d '${body}'
 

@@ -16,29 +16,29 @@ import type { SequencerProtocol } from "../domain/lane.ts";
 import { authenticate, type AuthEnv } from "./auth.ts";
 import { postDirectives } from "./directives.ts";
 import type { EnqueueEnv } from "./enqueue.ts";
-import { commandLane, getDirective, getLane } from "./lanes.ts";
+import { commandLane, getDirective, getLane, getLanes, type LaneCommand, type ListLanes } from "./lanes.ts";
 import { describeThrown, logLine } from "./log.ts";
 import {
   getDirectiveRoute,
   getLaneRoute,
+  getLanesRoute,
   healthRoute,
   pauseLaneRoute,
   postDirectivesRoute,
+  repairLaneRoute,
   resumeLaneRoute,
 } from "./routes.ts";
 
 export interface ProducerEnv extends AuthEnv {
   readonly SEQUENCER: {
-    getByName(
-      name: AccountId,
-    ): Pick<SequencerProtocol, "admit" | "directive" | "status" | "pause" | "resume">;
+    getByName(name: AccountId): Pick<SequencerProtocol, "admit" | "directive" | "status" | LaneCommand>;
   };
   readonly DIRECTIVES: EnqueueEnv["DIRECTIVES"];
 }
 
 /** What a route finds in its context. `actor` is there for every path but the public ones of `requiredScope`. */
-export interface AppEnv {
-  Bindings: ProducerEnv;
+export interface AppEnv<Env extends ProducerEnv = ProducerEnv> {
+  Bindings: Env;
   Variables: { actor: Actor };
 }
 
@@ -46,15 +46,18 @@ export interface AppEnv {
  * The Worker's HTTP application with the producers' routes. Routes of other stages are mounted on it afterwards, with
  * `app.route("/", …)`: the token is checked before theirs too, and they find the `actor` in their variables.
  */
-export function createApp(config: Config): OpenAPIHono<AppEnv> {
-  const app = new OpenAPIHono<AppEnv>({
+export function createApp<Env extends ProducerEnv>(
+  config: Config,
+  listLanes: ListLanes<Env>,
+): OpenAPIHono<AppEnv<Env>> {
+  const app = new OpenAPIHono<AppEnv<Env>>({
     defaultHook: (result) =>
       result.success
         ? undefined
         : problem(400, "The request is not valid.", { errors: fieldProblems(result.error) }),
   });
   app.use(authenticate());
-  app.route("/", producerRoutes(config));
+  app.route("/", producerRoutes(config, listLanes));
   app.notFound(({ req }) => {
     const allow = methodsAt(app.routes, req.path);
     if (allow.length === 0) return problem(404, "There is nothing at this path.");
@@ -78,16 +81,21 @@ export function createApp(config: Config): OpenAPIHono<AppEnv> {
   return app;
 }
 
-function producerRoutes(config: Config): OpenAPIHono<AppEnv> {
-  const app = new OpenAPIHono<AppEnv>();
+function producerRoutes<Env extends ProducerEnv>(
+  config: Config,
+  listLanes: ListLanes<Env>,
+): OpenAPIHono<AppEnv<Env>> {
+  const app = new OpenAPIHono<AppEnv<Env>>();
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   const routes = [
     healthRoute,
     postDirectivesRoute,
     getDirectiveRoute,
+    getLanesRoute,
     getLaneRoute,
     pauseLaneRoute,
     resumeLaneRoute,
+    repairLaneRoute,
   ] as const;
   for (const route of routes) app.openAPIRegistry.registerPath(route);
   app.get(healthRoute.getRoutingPath(), () => Response.json({ status: "ok" }));
@@ -97,6 +105,7 @@ function producerRoutes(config: Config): OpenAPIHono<AppEnv> {
   app.get(getDirectiveRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
     getDirective(req.param("account"), req.param("id"), env, config, actor),
   );
+  app.get(getLanesRoute.getRoutingPath(), ({ req, env }) => getLanes(req.url, env, listLanes));
   app.get(getLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
     getLane(req.param("account"), env, config, actor),
   );
@@ -105,6 +114,9 @@ function producerRoutes(config: Config): OpenAPIHono<AppEnv> {
   );
   app.post(resumeLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
     commandLane("resume", req.raw, req.param("account"), env, config, actor),
+  );
+  app.post(repairLaneRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
+    commandLane("repair", req.raw, req.param("account"), env, config, actor),
   );
   return app;
 }

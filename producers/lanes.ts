@@ -1,9 +1,10 @@
 /**
- * In: questions about a lane or a directive, and an operator's pause or resume.
+ * In: questions about a lane or a directive, and an operator's pause, resume or repair.
  * Out: what the lane says, with times in ISO 8601.
  * On failure: 400 for what is not an account, an id or a reason; 403 for an account that the token may not use; 404
  * for an account that is not configured (no lane comes to be by asking) and for an unknown directive.
  */
+import { z } from "zod";
 import { problem, reasonSchema, type Actor, type DirectiveReport, type LaneReport } from "../domain/api.ts";
 import { workable, type Config } from "../domain/config.ts";
 import { fieldProblems } from "../domain/directive.ts";
@@ -16,7 +17,7 @@ import { readJson } from "./request-body.ts";
 
 export interface LanesEnv {
   readonly SEQUENCER: {
-    getByName(name: AccountId): Pick<SequencerProtocol, "directive" | "status" | "pause" | "resume">;
+    getByName(name: AccountId): Pick<SequencerProtocol, "directive" | "status" | LaneCommand>;
   };
 }
 
@@ -52,9 +53,46 @@ export async function getLane(
   return Response.json(laneReport(account.value, await env.SEQUENCER.getByName(account.value).status()));
 }
 
-/** Pauses or resumes a lane; the body is `{ reason }`, and the lane's log keeps it with the actor's name. */
+const LANES_PER_PAGE = 100;
+const listQuery = z.strictObject({
+  after: z.string().default(""),
+  limit: z.coerce
+    .number({ error: "must be a number" })
+    .int("must be a whole number")
+    .min(1, "must be at least 1")
+    .max(LANES_PER_PAGE, `must be at most ${LANES_PER_PAGE}`)
+    .default(LANES_PER_PAGE),
+});
+
+/** The lanes that were ever admitted to, in the order of their accounts, after the given one. */
+export type ListLanes<Env> = (env: Env, after: string, limit: number) => Promise<readonly AccountId[]>;
+
+/** Every lane with its status, a page at a time: `after` is the `next` of the page before. */
+export async function getLanes<Env extends LanesEnv>(
+  url: string,
+  env: Env,
+  listLanes: ListLanes<Env>,
+): Promise<Response> {
+  const query = listQuery.safeParse(Object.fromEntries(new URL(url).searchParams), { reportInput: true });
+  if (!query.success)
+    return problem(400, "Some parameters are wrong.", { errors: fieldProblems(query.error) });
+  const { after, limit } = query.data;
+  const accounts = await listLanes(env, after, limit);
+  const lanes = await Promise.all(
+    accounts.map(async (account) => laneReport(account, await env.SEQUENCER.getByName(account).status())),
+  );
+  return Response.json({
+    accounts: lanes,
+    next: accounts.length === limit ? (accounts.at(-1) ?? null) : null,
+  });
+}
+
+/** `repair` forgets every delay: look-ups, rebroadcasts and the next attempt are due at once. */
+export type LaneCommand = "pause" | "resume" | "repair";
+
+/** Pauses, resumes or repairs a lane; the body is `{ reason }`, and the lane's log keeps it with the actor's name. */
 export async function commandLane(
-  command: "pause" | "resume",
+  command: LaneCommand,
   request: Request,
   accountText: string,
   env: LanesEnv,

@@ -7,6 +7,7 @@ import {
   problemSchema,
   reasonSchema,
 } from "../domain/api.ts";
+import type { LaneCommand } from "./lanes.ts";
 
 /** The routes as OpenAPI tells of them. They describe bodies; what is taken is decided by the handlers' parsers. */
 
@@ -79,6 +80,20 @@ export const getDirectiveRoute = createRoute({
   responses: { 200: json("What became of the directive", directiveReportSchema), ...problems },
 });
 
+export const getLanesRoute = createRoute({
+  method: "get",
+  path: "/v1/accounts",
+  security,
+  request: { query: z.object({ after: z.string().optional(), limit: z.int().min(1).max(100).optional() }) },
+  responses: {
+    200: json(
+      "Every lane that was ever admitted to; `next` is the `after` of the next page",
+      z.object({ accounts: z.array(laneReportSchema), next: z.string().nullable() }),
+    ),
+    ...problems,
+  },
+});
+
 export const getLaneRoute = createRoute({
   method: "get",
   path: "/v1/accounts/{account}",
@@ -93,7 +108,12 @@ export const resumeLaneRoute = createRoute({
   path: "/v1/accounts/{account}/resume",
 });
 
-function laneCommand(command: "pause" | "resume") {
+export const repairLaneRoute = createRoute({
+  ...laneCommand("repair"),
+  path: "/v1/accounts/{account}/repair",
+});
+
+function laneCommand(command: LaneCommand) {
   return {
     method: "post" as const,
     description: `The lane's log keeps who asked to ${command} it, and why`,

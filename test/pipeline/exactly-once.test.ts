@@ -73,9 +73,13 @@ test("500 directives in flight when workerd is killed all take effect once, and 
   if (bob === undefined) throw new Error("no account");
   const ids = Array.from({ length: 500 }, (_, index) => `killed-${index}`);
   const directives = ids.map((id, index) => transfer(bob.account, id, recipient(2, index)));
+  // Without blocks none can be confirmed: all 500 are in flight when the process dies.
+  await rpc("evm_setIntervalMining", 0);
   const answers = await Promise.all(chunks(directives, 100).map((batch) => lockstep.post(batch)));
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+  expect((await lockstep.lane(bob.account)).counts.inFlight).toBe(500);
   await lockstep.stack.killWorker();
+  await rpc("evm_setIntervalMining", 1);
   const lane = await lockstep.settled(bob.account, 500);
   expect(lane.counts.settled).toBe(500);
   expect(

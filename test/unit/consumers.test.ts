@@ -4,6 +4,7 @@ import { consumeDirectives } from "../../consumers/directives.ts";
 import { directive, encodeMessage, type Body } from "../../domain/message.ts";
 import { isDirectiveId, parseAccount } from "../../domain/ids.ts";
 import { defineConfig } from "../../domain/config.ts";
+import type { Broadcaster } from "../../consumers/broadcasters/broadcaster.ts";
 import { MemoryChain } from "../model/memory-chain.ts";
 import { MemorySequencer } from "../model/memory-sequencer.ts";
 
@@ -11,9 +12,13 @@ const ADDRESS = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const parsed = parseAccount(`eip155:31337:${ADDRESS}`);
 if (!parsed.ok) throw new Error(parsed.error);
 const ACCOUNT = parsed.value.id;
+const OTHER = "eip155:31337:0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
 const config = defineConfig({
   chains: {
-    "eip155:31337": { rpcUrl: { env: "CHAIN_URL" }, signers: [{ account: ACCOUNT, key: { env: "KEY" } }] },
+    "eip155:31337": {
+      rpcUrl: { env: "CHAIN_URL" },
+      signers: [ACCOUNT, OTHER].map((account) => ({ account, key: { env: "KEY" } })),
+    },
   },
 });
 
@@ -85,6 +90,7 @@ const consume = (...messages: Delivered[]) =>
   consumeDirectives({ queue: "directives", messages }, env(), {
     config,
     broadcasterOf: () => chain,
+    registerLane: async () => undefined,
     now: () => nowMs,
     random: () => 0.5,
   });
@@ -203,11 +209,45 @@ describe("one lane", () => {
     await consumeDirectives({ queue: "directives", messages: [message(doorbell())] }, env(), {
       config,
       broadcasterOf: () => slow,
+      registerLane: async () => undefined,
       now: () => nowMs,
       random: () => 0.5,
     });
     expect(slow.sends).toEqual([]);
   });
+});
+
+test("a lane whose chain hangs does not hold up another lane of the same batch", async () => {
+  const [sick, well] = [new MemorySequencer(() => nowMs), new MemorySequencer(() => nowMs)];
+  const sickChain = new MemoryChain();
+  const hanging = Promise.withResolvers<void>();
+  const hung: Broadcaster<null> = {
+    preflight: async (candidates) => hanging.promise.then(() => sickChain.preflight(candidates)),
+    sign: (terms, requests) => sickChain.sign(terms, requests),
+    send: (transactions) => sickChain.send(transactions),
+    lookUp: (hashes) => sickChain.lookUp(hashes),
+  };
+  const wellLanded = Promise.withResolvers<void>();
+  const wellChain = new MemoryChain((at) => {
+    if (at === "after send of one") wellLanded.resolve();
+  });
+  const other = OTHER;
+  const done = consumeDirectives(
+    { queue: "directives", messages: [message(transfer("a")), message(transfer("b", 1, other))] },
+    { ...env(), SEQUENCER: { getByName: (name) => (name === other ? well : sick) } },
+    {
+      config,
+      broadcasterOf: ({ id }) => (id === other ? wellChain : hung),
+      registerLane: async () => undefined,
+      now: () => nowMs,
+      random: () => 0.5,
+    },
+  );
+  await wellLanded.promise;
+  expect(sickChain.landed).toHaveLength(0);
+  hanging.resolve();
+  await done;
+  expect(sickChain.landed).toHaveLength(1);
 });
 
 function payloadOf(id: string): string {

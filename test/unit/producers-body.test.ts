@@ -6,7 +6,7 @@ import { config, FakeBindings, problemOf, TOKENS } from "./producers-fixture.ts"
 
 const LIMIT = 100 * MAX_DIRECTIVE_BYTES;
 const CHUNK = 256 * 1024;
-const app = createApp(config);
+const app = createApp(config, async () => []);
 
 /** A POST whose body is a stream: no length is known beforehand, and whatever is said of it is only said. */
 async function post(

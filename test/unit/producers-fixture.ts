@@ -109,6 +109,7 @@ export class FakeBindings {
       },
       pause: command("pause"),
       resume: command("resume"),
+      repair: command("repair"),
     };
   }
 
@@ -135,7 +136,7 @@ export const laneStatus: LaneStatusView = {
   events: [{ atMs: 2_000, kind: "paused", detail: "ada: maintenance" }],
 };
 
-const app = createApp(config);
+const app = createApp(config, async () => []);
 
 /** A call of the HTTP API; the body, when it is no text, is written as JSON. */
 export async function call(

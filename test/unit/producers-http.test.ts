@@ -70,7 +70,7 @@ describe("every error is a problem", () => {
 
 describe("routes that another stage mounts afterwards", () => {
   function mounted() {
-    const app = createApp(config);
+    const app = createApp(config, async () => []);
     const stage = new OpenAPIHono<{ Variables: { actor: Actor } }>();
     stage.get("/v1/dlq/depth", (context) => context.json({ actor: context.var.actor.name }));
     stage.get("/v1/dlq/broken", () => {
@@ -102,7 +102,7 @@ describe("routes that another stage mounts afterwards", () => {
 });
 
 describe("the OpenAPI document", () => {
-  const app = createApp(config);
+  const app = createApp(config, async () => []);
   const document = app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "Lockstep", version: "1" } });
 
   test("tells of every route, and of no other", () => {

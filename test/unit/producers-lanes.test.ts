@@ -96,14 +96,19 @@ describe("a lane", () => {
     });
   });
 
-  test.each(["pause", "resume"])("takes %s with a reason, and learns who asked", async (command) => {
-    const bindings = new FakeBindings();
-    const response = await call(bindings, "POST", `${lane(ACCOUNT_CHECKSUMMED)}/${command}`, {
-      body: { reason: "  node upgrade " },
-    });
-    expect(response.status).toBe(200);
-    expect(bindings.commands).toEqual([{ command, account: ACCOUNT, reason: "node upgrade", actor: "ada" }]);
-  });
+  test.each(["pause", "resume", "repair"])(
+    "takes %s with a reason, and learns who asked",
+    async (command) => {
+      const bindings = new FakeBindings();
+      const response = await call(bindings, "POST", `${lane(ACCOUNT_CHECKSUMMED)}/${command}`, {
+        body: { reason: "  node upgrade " },
+      });
+      expect(response.status).toBe(200);
+      expect(bindings.commands).toEqual([
+        { command, account: ACCOUNT, reason: "node upgrade", actor: "ada" },
+      ]);
+    },
+  );
 
   test.each([
     ["nothing", {}, ["reason"]],

@@ -10,7 +10,7 @@ import { ACCOUNT, ACCOUNT_CHECKSUMMED, OTHER_ACCOUNT, wire } from "../unit/direc
 
 const TOKEN = "operator-token";
 const LANE = `/v1/accounts/${encodeURIComponent(ACCOUNT)}`;
-const app = createApp(config);
+const app = createApp(config, async () => []);
 
 /** The Worker's own lanes, and a queue that only records: no consumer takes the work away. */
 function worker() {

@@ -1,12 +1,16 @@
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { parseAccount } from "../../domain/ids.ts";
+import { listLanes, registerLane } from "../../dlq/lane-registry.ts";
+import { parseAccount, type AccountId } from "../../domain/ids.ts";
 import { LaneStorage } from "../../durable-objects/sequencer-storage.ts";
 
-const parsed = parseAccount("eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
-if (!parsed.ok) throw new Error(parsed.error);
-const account = parsed.value.id;
+function accountOf(address: string): AccountId {
+  const parsed = parseAccount(`eip155:31337:${address}`);
+  if (!parsed.ok) throw new Error(parsed.error);
+  return parsed.value.id;
+}
+const account = accountOf("0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
 
 test("a directive that was admitted, recorded, settled and seen in a receipt is confirmed", async () => {
   const lane = env.SEQUENCER.getByName(account);
@@ -92,4 +96,11 @@ test("retention drops payloads and raw bytes of what is settled, and keeps id, d
     });
     expect(storage.sql.exec("SELECT count(*) AS flights FROM flights").one()).toEqual({ flights: 0 });
   });
+});
+
+test("a lane is registered once, and listed with the others in pages", async () => {
+  const accounts = [1, 2, 3].map((last) => accountOf(`0x${"0".repeat(39)}${last}`));
+  for (const id of [...accounts, ...accounts]) await registerLane(env.LEDGER, id, 1);
+  expect(await listLanes(env.LEDGER, "", 2)).toEqual(accounts.slice(0, 2));
+  expect(await listLanes(env.LEDGER, accounts[1] ?? "", 2)).toEqual(accounts.slice(2));
 });
