@@ -4,7 +4,13 @@
 import type { Config } from "../domain/config.ts";
 import { ok, type Result } from "../domain/result.ts";
 import { errorAnswer, refusedAnswer, signerDataAnswer, statusAnswer } from "./ixo-answer.ts";
-import { transition, type IxoEvent, type IxoRefusal, type IxoStep } from "./ixo-sequence-state.ts";
+import {
+  transition,
+  type IxoEvent,
+  type IxoLane,
+  type IxoRefusal,
+  type IxoStep,
+} from "./ixo-sequence-state.ts";
 import {
   readResetRequest,
   readSignerDataRequest,
@@ -12,7 +18,19 @@ import {
   type IxoSettings,
   type SignerDataRequest,
 } from "./ixo-request.ts";
-import type { IxoStore } from "./ixo-storage.ts";
+
+/** What the protocol keeps. Each method costs a few rows, however many pairs and numbers there are. */
+export interface IxoStore {
+  /** Runs the work as one transaction, synchronously. */
+  atomically<Answer>(work: () => Answer): Answer;
+  lane(pair: IxoPair): IxoLane;
+  putLane(pair: IxoPair, lane: IxoLane): void;
+  lanes(): readonly (readonly [IxoPair, IxoLane])[];
+  /** The number that the request was given, if it was seen within the retention. */
+  requested(pair: IxoPair, requestId: string): number | null;
+  putRequest(pair: IxoPair, requestId: string, sequence: number, nowMs: number): void;
+  forgetRequests(pair: IxoPair): void;
+}
 
 /** Time, from outside. `wait` resolves after so many milliseconds. */
 export interface IxoClock {

@@ -1,21 +1,9 @@
 import { NEW_IXO_LANE, type IxoLane } from "./ixo-sequence-state.ts";
+import type { IxoStore } from "./ixo-protocol.ts";
 import type { IxoPair } from "./ixo-request.ts";
 
-/** What the protocol keeps. Each method costs a few rows, however many pairs and numbers there are. */
-export interface IxoStore {
-  /** Runs the work as one transaction, synchronously. */
-  atomically<Answer>(work: () => Answer): Answer;
-  lane(pair: IxoPair): IxoLane;
-  putLane(pair: IxoPair, lane: IxoLane): void;
-  lanes(): readonly (readonly [IxoPair, IxoLane])[];
-  /** The number that the request was given, if it was seen within the retention. */
-  requested(pair: IxoPair, requestId: string): number | null;
-  putRequest(pair: IxoPair, requestId: string, sequence: number, nowMs: number): void;
-  forgetRequests(pair: IxoPair): void;
-}
-
 /** A redelivery comes within days: a queue keeps a message for 14 at the most. */
-export const REQUEST_RETENTION_MS = 14 * 24 * 3600 * 1000;
+const REQUEST_RETENTION_MS = 14 * 24 * 3600 * 1000;
 /** One more than a request adds, so that the old ones run out. */
 const PRUNED_AT_ONCE = 2;
 

@@ -75,7 +75,7 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     holder,
     deadlineMs: nowMs + policy.leaseSeconds * 1000,
     range,
-    loans: directives.map(({ id, admission }) => ({ id, head: admission === oldest })),
+    loans: directives.map(({ id, admission }) => ({ id, admission, head: admission === oldest })),
     rebroadcast: rebroadcast.map(({ sequence }) => sequence),
     burns: burns.map(({ sequence }) => sequence),
     bumps: bumps.map(({ sequence }) => sequence),
@@ -239,18 +239,18 @@ export function recordSigned(
       lane.putSlot({ ...replaced, transactions: [...others, latest], signedAtMs: nowMs });
       continue;
     }
-    const record = id === null ? undefined : lane.directive(id);
+    const loan = lease.loans.find((lent) => lent.id === id);
     lane.putSlot({
       sequence,
       state: "open",
       id,
-      admission: record?.admission ?? null,
+      admission: loan?.admission ?? null,
       transactions: [signed],
       resendAtMs: lease.deadlineMs,
       signedAtMs: nowMs,
       burning: false,
     });
-    if (record !== undefined) lane.dequeue(record);
+    if (loan !== undefined) lane.dequeue(loan);
     lane.header.highestRecorded = Math.max(lane.header.highestRecorded ?? sequence, sequence);
   }
   return { kind: "recorded" };
@@ -269,7 +269,6 @@ function entriesProblem(lane: LaneState, lease: Lease, entries: readonly SignedE
       if (id !== null && !lent.delete(id)) {
         return `directive ${id} is not lent to token ${lease.token}, or is recorded twice`;
       }
-      if (id !== null && lane.directive(id)?.state !== "queued") return `directive ${id} is not queued`;
     } else if (taken?.state !== "open") {
       return `sequence ${sequence} is final`;
     } else if (id !== (lease.bumps.includes(sequence) ? taken.id : null)) {

@@ -53,7 +53,7 @@ const headerSchema = z.object({
       holder: z.string(),
       deadlineMs: z.number(),
       range: z.array(z.number()),
-      loans: z.array(z.object({ id: z.string(), head: z.boolean() })),
+      loans: z.array(z.object({ id: z.string(), admission: z.number(), head: z.boolean() })),
       rebroadcast: z.array(z.number()),
       burns: z.array(z.number()),
       bumps: z.array(z.number()),

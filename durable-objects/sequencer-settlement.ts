@@ -76,9 +76,9 @@ function settleSlot(
     .findLast((outcome) => outcome !== undefined);
   const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
   if (last?.kind === "accepted") lane.header.breaker = 0;
-  const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (isContained(settled)) {
     lane.deleteSlot(slot.sequence);
+    const record = slot.id === null ? undefined : lane.directive(slot.id);
     if (record !== undefined && failure !== null) {
       release(
         lane,
@@ -93,10 +93,13 @@ function settleSlot(
     return;
   }
   // R5: exposed bytes that the node refuses for good will not land: a no-op uses the number up, and evidence decides.
-  const hopeless = last?.kind === "refused" && isPermanent(last.failure.code) && !slot.burning;
+  const hopeless =
+    !slot.burning &&
+    slot.transactions.some((sent) => isExposed(sent) && isRefusedForGood(outcomes.get(sent.hash)));
   lane.putSlot(hopeless ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
-  if (record === undefined || failure === null || record.state !== "queued") return;
-  if (slot.sequence !== blamed && !hopeless) return;
+  if (slot.id === null || failure === null || (slot.sequence !== blamed && !hopeless)) return;
+  const record = lane.directive(slot.id);
+  if (record?.state !== "queued") return;
   lane.putDirective({
     ...failed(record, failure),
     state: "review",
@@ -105,6 +108,10 @@ function settleSlot(
   });
   lane.oweLetter(record.id, nowMs);
   if (isCredentialFailure(failure.code)) countCredentialFailure(lane, failure, nowMs, policy.breakerAfter);
+}
+
+function isRefusedForGood(outcome: Outcome | undefined): boolean {
+  return outcome?.kind === "refused" && isPermanent(outcome.failure.code);
 }
 
 function settledState(outcome: Outcome): Transaction["state"] {

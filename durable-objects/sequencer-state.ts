@@ -37,7 +37,7 @@ export interface LaneState {
 
   /** The backlog: directives that are neither in an open slot nor terminal. */
   enqueue(record: DirectiveRecord): void;
-  dequeue(record: DirectiveRecord): void;
+  dequeue(record: Pick<DirectiveRecord, "admission">): void;
   /** Due ones, oldest admission first, without those that are in `except`. */
   backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[];
   backlogOldest(): DirectiveRecord | undefined;
@@ -108,6 +108,7 @@ export interface Lease {
 /** R2: a directive is lent to one token. */
 export interface Loan {
   readonly id: string;
+  readonly admission: number;
   /** R8: every directive admitted earlier was terminal when the lease took it. */
   readonly head: boolean;
 }

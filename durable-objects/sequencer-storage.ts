@@ -168,7 +168,7 @@ export class LaneStorage implements LaneState {
     );
   }
 
-  dequeue({ admission }: DirectiveRecord): void {
+  dequeue({ admission }: Pick<DirectiveRecord, "admission">): void {
     this.#sql.exec("DELETE FROM backlog WHERE admission = ?", admission);
   }
 

@@ -44,7 +44,7 @@ export class MemoryLane implements LaneState {
     if (this.backlog.has(admission)) throw new Error(`${id} is in the backlog already`);
     this.backlog.set(admission, { id, dueMs: notBeforeMs });
   }
-  dequeue({ admission }: DirectiveRecord): void {
+  dequeue({ admission }: Pick<DirectiveRecord, "admission">): void {
     this.backlog.delete(admission);
   }
   backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {

@@ -106,6 +106,16 @@ describe("R5 fee bump", () => {
     ]);
   });
 
+  test("a bump that the node refuses for good starts no burn: the bytes that are out may still land", () => {
+    sendAll(live("a"));
+    script.nowMs += 86_400_000;
+    const again = takeWork();
+    record(again.token, entry(0, "a", "bumped"));
+    settleWith(again.token, { outcomes: [{ hash: "bumped", outcome: refused("gas_limit_exceeded") }] });
+    expect(stateOf("a")).toBe("broadcast");
+    expect(script.lane.slots.get(0)?.burning).toBe(false);
+  });
+
   test("another directive cannot be recorded at a sequence that is to be bumped", () => {
     sendAll(live("a"));
     script.nowMs += 86_400_000;

@@ -50,7 +50,7 @@ export class MirroredLane extends MemoryLane {
     super.enqueue(record);
     this.#storage.enqueue(record);
   }
-  override dequeue(record: DirectiveRecord): void {
+  override dequeue(record: Pick<DirectiveRecord, "admission">): void {
     super.dequeue(record);
     this.#storage.dequeue(record);
   }
