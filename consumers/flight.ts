@@ -143,7 +143,7 @@ async function record<Terms>(
     if (!signed.ok) return { kind: "unsigned", failure: signed.error };
     for (const [index, { sequence, id }] of unsigned.entries()) {
       const transaction = signed.value[index];
-      if (transaction !== undefined) entries.push({ sequence, id, ...transaction });
+      if (transaction !== undefined) entries.push({ sequence, id, validUntil: null, ...transaction });
     }
     const answer = await lane.recordSigned(token, entries);
     if (answer.kind === "stale" || answer.kind === "refused") return answer;

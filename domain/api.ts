@@ -47,6 +47,7 @@ const TRANSACTION_STATUSES = [
   "included",
   "reverted",
   "superseded",
+  "expired",
 ] as const satisfies readonly TransactionView["status"][];
 
 /**

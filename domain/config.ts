@@ -27,7 +27,9 @@ export interface ChainPolicy {
   readonly maxBumps: number;
   /** Backpressure: so many open slots at the most. */
   readonly maxUnconfirmed: number;
-  /** So many leases of one lane at once. */
+  /** The chain's pool keeps a transaction whose predecessors are missing, and takes another at a higher fee in its place. */
+  readonly gapTolerant: boolean;
+  /** So many leases of one lane at once; one where the chain is not gap-tolerant. */
   readonly maxFlights: number;
   readonly leaseSeconds: number;
   /** One JSON-RPC call may take so long. Less than a third of `leaseSeconds`. */
@@ -47,6 +49,7 @@ export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
   bumpAfterSeconds: 120,
   maxBumps: 5,
   maxUnconfirmed: 100,
+  gapTolerant: true,
   maxFlights: 3,
   leaseSeconds: 30,
   rpcTimeoutSeconds: 8,
@@ -83,9 +86,10 @@ export function defineConfig(input: ConfigInput): Config {
   for (const [id, chain] of Object.entries(input.chains)) {
     if (!isChainId(id))
       throw new Error(`lockstep.config.ts: chains.${id}: the key must be a CAIP-2 chain id such as eip155:1`);
-    const policy = { ...DEFAULT_CHAIN_POLICY, ...chain.policy };
+    const gapTolerant = id.startsWith("eip155:");
+    const policy = { ...DEFAULT_CHAIN_POLICY, gapTolerant, ...chain.policy };
     for (const [name, value] of Object.entries(policy)) {
-      if (!Number.isFinite(value) || value <= 0)
+      if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
         throw new Error(`lockstep.config.ts: chains.${id}.policy.${name} must be a positive number`);
     }
     if (policy.rpcTimeoutSeconds * 3 > policy.leaseSeconds) {

@@ -190,6 +190,11 @@ export const FAILURES = {
     summary: "The lease ended before the work was settled.",
     remedy: "None: the lane looks the transactions up and sends them again.",
   },
+  validity_expired: {
+    contained: "retry",
+    summary: "The height until which the transaction was valid is final, and it is not on the chain.",
+    remedy: "None: the lane signs it anew.",
+  },
   foreign_transaction: {
     contained: "retry",
     summary: "Another transaction of the account took the sequence.",

@@ -138,6 +138,8 @@ export interface SignedEntry {
   readonly id: string | null;
   readonly hash: string;
   readonly raw: string;
+  /** The last height at which it may be included; null where the chain has no such limit. */
+  readonly validUntil: number | null;
 }
 
 export type RecordAnswer =
@@ -182,6 +184,7 @@ export interface Evidence {
   readonly sequence: number;
   /** The hashes that were looked up: a slot whose log has others is skipped. */
   readonly looked: readonly string[];
+  /** Transactions that used their sequence up: one that was included and did not, as Cosmos knows, is not here. */
   readonly receipts: readonly { readonly hash: string; readonly block: number; readonly success: boolean }[];
 }
 
@@ -222,7 +225,8 @@ export interface TransactionView {
     | "accepted"
     | "included"
     | "reverted"
-    | "superseded";
+    | "superseded"
+    | "expired";
 }
 
 export interface DirectiveView {

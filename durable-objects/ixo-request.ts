@@ -29,25 +29,27 @@ export interface SignerDataRequest {
 
 /** Error: a sentence that names the variable. A wrong value is never replaced by a default. */
 export function readIxoSettings(env: IxoEnv): Result<IxoSettings, string> {
-  const minDelayMs = milliseconds(
-    "IXO_CLIENT_SEQUENCE_MIN_DELAY_MS",
-    env.IXO_CLIENT_SEQUENCE_MIN_DELAY_MS ?? 400,
-    [0, 60_000],
-  );
+  const minDelayMs = milliseconds(env, "IXO_CLIENT_SEQUENCE_MIN_DELAY_MS", {
+    unset: 400,
+    min: 0,
+    max: 60_000,
+  });
   if (!minDelayMs.ok) return minDelayMs;
-  const healAfterMs = milliseconds(
-    "IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS",
-    env.IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS ?? 30_000,
-    [1000, 3_600_000],
-  );
+  const healAfterMs = milliseconds(env, "IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS", {
+    unset: 30_000,
+    min: 1000,
+    max: 3_600_000,
+  });
   return healAfterMs.ok ? ok({ minDelayMs: minDelayMs.value, healAfterMs: healAfterMs.value }) : healAfterMs;
 }
 
 function milliseconds(
+  env: IxoEnv,
   name: keyof IxoEnv,
-  given: unknown,
-  [min, max]: readonly [number, number],
+  { unset, min, max }: { unset: number; min: number; max: number },
 ): Result<number, string> {
+  const given = env[name];
+  if (given === undefined) return ok(unset);
   const value = typeof given === "string" && /^\d{1,9}$/.test(given) ? Number(given) : given;
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return ok(value);
   return err(

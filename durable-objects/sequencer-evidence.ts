@@ -1,6 +1,6 @@
-import type { Failure } from "../domain/failure.ts";
-import type { ConfirmAnswer, Evidence, UnconfirmedSlot } from "../domain/lane.ts";
-import { expireLeases } from "./sequencer-lease.ts";
+import type { Failure, TimedFailure } from "../domain/failure.ts";
+import type { ConfirmAnswer, Evidence, TransactionView, UnconfirmedSlot } from "../domain/lane.ts";
+import { expireLeases, slotsOf } from "./sequencer-lease.ts";
 import { promoteHead } from "./sequencer-settlement.ts";
 import {
   advanceFloor,
@@ -9,6 +9,7 @@ import {
   holesOf,
   isLookUpBroken,
   openSlots,
+  retreat,
   viewsOf,
   type DirectiveRecord,
   type LaneState,
@@ -41,12 +42,18 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
       .filter(({ block }) => block <= evidence.block)
       .map((receipt) => [receipt.hash, receipt]),
   );
+  const worked = new Set(header.leases.flatMap(slotsOf));
   let finalized = 0;
   for (const slot of lane.slots.values()) {
-    if (slot.sequence >= evidence.sequence) continue;
+    const known = slot.transactions.every(({ hash }) => looked.has(hash));
+    if (slot.sequence >= evidence.sequence) {
+      if (slot.state === "open" && known && isExpired(slot, evidence) && !worked.has(slot.sequence))
+        expire(lane, slot, moment);
+      continue;
+    }
     if (slot.state === "skipped") {
       lane.putSlot({ ...slot, state: "other" });
-    } else if (slot.state === "open" && slot.transactions.every(({ hash }) => looked.has(hash))) {
+    } else if (slot.state === "open" && known) {
       const landed = slot.transactions
         .map(({ hash }) => receipts.get(hash))
         .find((receipt) => receipt !== undefined);
@@ -63,6 +70,7 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
     }
   }
   advanceFloor(lane);
+  retreat(lane);
   promoteHead(lane, moment.nowMs);
   return { finalized, open: openSlots(lane).length };
 }
@@ -110,28 +118,47 @@ export function lookUpFailed(lane: LaneState, failure: Failure, { nowMs }: Momen
   });
 }
 
+/** R4: the heights at which its transactions could be included are all final, and the number is not used. */
+function isExpired({ transactions }: Slot, { block }: Evidence): boolean {
+  return transactions.every(({ validUntil }) => validUntil !== null && validUntil <= block);
+}
+
+/** None of its transactions can land any more: the number is free, and so is the directive. */
+function expire(lane: LaneState, slot: Slot, { nowMs }: Moment): void {
+  lane.deleteSlot(slot.sequence);
+  const views = viewsOf(slot).map((view) => ({ ...view, status: "expired" }) as const);
+  const failure = {
+    code: "validity_expired",
+    message: `sequence ${slot.sequence} was not used in time`,
+    atMs: nowMs,
+  } as const;
+  free(lane, slot, views, failure);
+}
+
 /** Something else used the number, so none of this slot's can ever land: the directive is free again. */
 function superseded(lane: LaneState, slot: Slot, by: string, { nowMs }: Moment): void {
   lane.putSlot({ ...slot, state: "other" });
+  if (slot.id === null) return;
+  const detail = `sequence ${slot.sequence} of directive ${slot.id} was used by ${by}`;
+  lane.addEvent({ atMs: nowMs, kind: "superseded", detail });
+  const views = viewsOf(slot).map((view) => ({ ...view, status: "superseded" }) as const);
+  free(lane, slot, views, {
+    code: "foreign_transaction",
+    message: `${by} used sequence ${slot.sequence}`,
+    atMs: nowMs,
+  });
+}
+
+/** The directive of a slot none of whose transactions can land goes back to the backlog, or, if under review, is dead. */
+function free(lane: LaneState, slot: Slot, views: readonly TransactionView[], failure: TimedFailure): void {
   const record = slot.id === null ? undefined : lane.directive(slot.id);
   if (record === undefined) return;
-  lane.addEvent({
-    atMs: nowMs,
-    kind: "superseded",
-    detail: `sequence ${slot.sequence} of directive ${slot.id} was used by ${by}`,
-  });
-  const views = viewsOf(slot).map((view) => ({ ...view, status: "superseded" }) as const);
   const freed: DirectiveRecord = {
     ...record,
     log: [...record.log, ...views],
     sequence: null,
-    notBeforeMs: nowMs,
+    notBeforeMs: failure.atMs,
   };
-  const failure = {
-    code: "foreign_transaction",
-    message: `${by} used sequence ${slot.sequence}`,
-    atMs: nowMs,
-  } as const;
   if (record.state === "review") {
     // The letter is out already: `review` closes as dead, and only an operator sends it again.
     lane.putDirective({ ...failed(freed, record.failure ?? failure), state: "dead" });

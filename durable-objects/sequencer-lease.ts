@@ -29,7 +29,7 @@ export function take(lane: LaneState, holder: string, moment: Moment): TakeAnswe
   const { nowMs, policy } = moment;
   expireLeases(lane, nowMs);
   if (header.paused !== null) return { kind: "paused", reason: header.paused.reason };
-  if (header.leases.length >= policy.maxFlights) {
+  if (header.leases.length >= (policy.gapTolerant ? policy.maxFlights : 1)) {
     const endsMs = Math.min(...header.leases.map(({ deadlineMs }) => deadlineMs));
     return { kind: "occupied", dueInMs: Math.max(0, endsMs - nowMs) };
   }
@@ -153,6 +153,8 @@ function overdueSlots(
     )
     .toSorted((left, right) => left.sequence - right.sequence)
     .map((slot) => {
+      // Where a number cannot be outbid, only its validity ends what is out.
+      if (!policy.gapTolerant) return { slot, need: "rebroadcast" };
       if (wantsBurn(slot)) return { slot, need: "burn" };
       const slow = nowMs - slot.signedAtMs >= policy.bumpAfterSeconds * 1000;
       const bump = slow && !slot.burning && slot.id !== null && slot.transactions.length <= policy.maxBumps;
@@ -228,8 +230,8 @@ export function recordSigned(
   if (problem !== null) return { kind: "refused", reason: problem };
   const holes = holesLeft(lane, lease, entries);
   if (holes.length > 0) return { kind: "holes", sequences: holes };
-  for (const { sequence, id, hash, raw } of entries) {
-    const signed: Transaction = { hash, raw, token, noop: id === null, state: "recorded" };
+  for (const { sequence, id, hash, raw, validUntil } of entries) {
+    const signed: Transaction = { hash, raw, token, validUntil, noop: id === null, state: "recorded" };
     const replaced = lane.slots.get(sequence);
     if (replaced !== undefined) {
       // The same bytes as before: one entry of the log. Exposed ones stay so.

@@ -31,6 +31,7 @@ const flightSchema = z.array(
         hash: z.string(),
         raw: z.string(),
         token: z.number(),
+        validUntil: z.number().nullable(),
         noop: z.boolean(),
         state: z.enum(["recorded", "refused", "unsent", "accepted", "uncertain"]),
       }),
@@ -47,6 +48,7 @@ const headerSchema = z.object({
   floorAssumed: z.boolean(),
   highestRecorded: z.number().nullable(),
   token: z.number(),
+  validUntil: z.number().nullable(),
   leases: z.array(
     z.object({
       token: z.number(),
@@ -100,6 +102,7 @@ const factsSchema = z.object({
         "included",
         "reverted",
         "superseded",
+        "expired",
       ]),
     }),
   ),

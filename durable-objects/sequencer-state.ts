@@ -141,6 +141,8 @@ export interface Transaction {
   readonly raw: string;
   /** The token under which it was recorded. */
   readonly token: number;
+  /** The last height at which it may be included; null where the chain has no such limit. */
+  readonly validUntil: number | null;
   /** It only uses the number up. */
   readonly noop: boolean;
   /**

@@ -23,7 +23,7 @@ import { pause } from "./wait-until.ts";
 const QUIET_MS = 2500;
 const READS_AT_ONCE = 10;
 /** After so long with work still in flight, the numbers tell what is missing. Half of it is for the part before the crash. */
-const GIVE_UP_MS = 42_000;
+const GIVE_UP_MS = 40_000;
 
 /** Answers whether every number is as it must be. */
 async function demo(stack: Stack, proxy: RpcProxy, signal: AbortSignal): Promise<boolean> {
@@ -68,7 +68,7 @@ async function demo(stack: Stack, proxy: RpcProxy, signal: AbortSignal): Promise
   );
 
   const reading = startStep("read back");
-  if (recovered) await pause(QUIET_MS);
+  await pause(QUIET_MS);
   const [chain, letters, after] = await Promise.all([
     chainReader.read(traffic),
     readLetters(about),
@@ -123,8 +123,10 @@ async function main(signal: AbortSignal): Promise<boolean> {
     booting.done("a chain, the Worker, and a second one with the queue bound");
     return await demo(stack, proxy, signal);
   } catch (error) {
-    if (stack !== null && !signal.aborted) console.error(`\nThe Worker's last lines:${stack.tail()}\n`);
-    throw error;
+    if (stack === null) throw error;
+    // What ended explains what went wrong with the rest.
+    const reason = stack.failure() ?? (error instanceof Error ? error.message : String(error));
+    throw new Error(reason.includes(stack.tail()) ? reason : `${reason}${stack.tail()}`, { cause: error });
   } finally {
     await stack?.stop();
     await proxy.stop();

@@ -58,7 +58,9 @@ export function workersOf(wrangler: Wrangler, port: number): Workers {
     },
     async send(items) {
       const { tail } = wrangler;
-      const { url } = await waitUntil(findEntry, { what: "the sender", withinMs: SENDER_WITHIN_MS, tail });
+      const failed = () => (wrangler.exitCode() === null ? null : `the sender is gone${tail()}`);
+      const awaited = { what: "the sender", withinMs: SENDER_WITHIN_MS, failed, tail };
+      const { url } = await waitUntil(findEntry, awaited);
       const response = await fetch(url, {
         method: "POST",
         headers: { "content-type": "application/json", ...ROUTE },

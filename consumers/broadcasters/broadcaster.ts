@@ -52,4 +52,6 @@ export interface SignRequest {
 export interface Signed {
   readonly hash: string;
   readonly raw: string;
+  /** The last height at which it may be included, where the chain has such a limit. */
+  readonly validUntil?: number;
 }

@@ -67,7 +67,7 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
       body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
     });
     const { result, error } = z
-      .object({ result: z.unknown(), error: z.unknown() })
+      .object({ result: z.unknown().optional(), error: z.unknown().optional() })
       .parse(await answer.json());
     if (error !== undefined) throw new Error(`${method}: ${JSON.stringify(error)}`);
     return result;
@@ -115,7 +115,7 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
       await rpc("anvil_reorg", depth, []);
     },
     async raiseFee(gwei) {
-      await rpc("anvil_setNextBlockBaseFeePerGas", `0x${(BigInt(gwei) * GWEI).toString(16)}`);
+      await rpc("anvil_setNextBlockBaseFeePerGas", `0x${BigInt(Math.round(gwei * 1e9)).toString(16)}`);
     },
     stop: () => anvil.stop(),
   };

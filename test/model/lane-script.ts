@@ -78,6 +78,7 @@ export const entry = (sequence: number, id: string | null, hash = `h-${sequence}
   id,
   hash,
   raw: "0x",
+  validUntil: null,
 });
 export function record(token: number, ...entries: SignedEntry[]) {
   return recordSigned(script.lane, token, entries, moment());

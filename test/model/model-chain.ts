@@ -3,6 +3,8 @@ import type { Evidence } from "../../domain/lane.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 
 const NONCE_LOW: Failure = { code: "nonce_too_low", message: "model" };
+const MISMATCH: Failure = { code: "nonce_too_high", message: "model" };
+const LATE: Failure = { code: "validity_expired", message: "model" };
 const OCCUPIED: Failure = { code: "nonce_occupied", message: "model" };
 
 export interface Tx {
@@ -10,6 +12,8 @@ export interface Tx {
   readonly sequence: number;
   /** Its directive; null for a no-op or a foreign one. */
   readonly id: string | null;
+  /** The last block that may hold it. */
+  readonly validUntil: number | null;
 }
 
 /** The how-manyth signature of the history; a foreign transaction cannot be outbid. */
@@ -33,16 +37,19 @@ export class ModelChain {
   readonly network: Tx[] = [];
   /** The next sequence as of the latest block. */
   nonce = 0;
-  #height = 0;
+  height = 0;
+  /** As Cosmos: strict order in the pool, no replacement, and a height until which each transaction is valid. */
+  readonly strict: boolean;
   #foreign = 0;
   readonly #pick: (count: number) => number;
 
-  constructor(pick: (count: number) => number) {
+  constructor(pick: (count: number) => number, strict: boolean) {
     this.#pick = pick;
+    this.strict = strict;
   }
 
   get #finalBlock(): number {
-    return this.#height - (DEPTH - 1);
+    return this.height - (DEPTH - 1);
   }
 
   /** The next sequence as of the latest final block. */
@@ -72,6 +79,12 @@ export class ModelChain {
     if (this.mined.get(tx.sequence)?.hash === tx.hash) return { kind: "accepted" };
     if (tx.sequence < this.nonce) return { kind: "refused", failure: NONCE_LOW };
     const there = this.pool.get(tx.sequence);
+    if (this.strict && there?.hash !== tx.hash) {
+      const late = tx.validUntil !== null && tx.validUntil <= this.height;
+      let expected = this.nonce;
+      while (this.pool.has(expected)) expected += 1;
+      if (late || tx.sequence !== expected) return { kind: "refused", failure: late ? LATE : MISMATCH };
+    }
     // What is signed later for one number is signed at a higher fee.
     const outbids = there !== undefined && signed(tx) > signed(there);
     if (there !== undefined && there.hash !== tx.hash && !outbids)
@@ -81,9 +94,10 @@ export class ModelChain {
   }
 
   /** Whether a transaction is on the chain, or could still come there. */
-  mayLand({ hash, sequence }: Tx): boolean {
+  mayLand({ hash, sequence, validUntil }: Tx): boolean {
     if (this.mined.get(sequence)?.hash === hash) return true;
-    if (this.finalSequence > sequence) return false;
+    if (this.finalSequence > sequence || (validUntil !== null && validUntil <= this.#finalBlock))
+      return false;
     return this.pool.get(sequence)?.hash === hash || this.network.some((sent) => sent.hash === hash);
   }
 
@@ -104,18 +118,28 @@ export class ModelChain {
 
   foreign(): void {
     this.#foreign += 1;
-    this.pool.set(this.nonce, { hash: `foreign${this.#foreign}`, sequence: this.nonce, id: null });
+    this.pool.set(this.nonce, {
+      hash: `foreign${this.#foreign}`,
+      sequence: this.nonce,
+      id: null,
+      validUntil: null,
+    });
     this.mine(1);
   }
 
   /** So many blocks, each with the account's next transaction if the pool has it. */
   mine(count: number): void {
     for (let mined = 0; mined < count; mined += 1) {
-      this.#height += 1;
+      this.height += 1;
       const tx = this.pool.get(this.nonce);
       if (tx === undefined) continue;
       this.pool.delete(this.nonce);
-      this.mined.set(this.nonce, { ...tx, block: this.#height, success: this.#pick(15) !== 0 });
+      if (tx.validUntil !== null && tx.validUntil < this.height) {
+        // What follows an expired transaction fails its recheck, and leaves the pool too.
+        this.pool.clear();
+        continue;
+      }
+      this.mined.set(this.nonce, { ...tx, block: this.height, success: this.#pick(15) !== 0 });
       this.nonce += 1;
     }
   }
@@ -123,11 +147,12 @@ export class ModelChain {
   /** The youngest blocks, less than final, are gone; what they held is back in the pool, or nowhere. */
   reorg(): void {
     const depth = 1 + this.#pick(DEPTH - 1);
-    for (const [sequence, { hash, id, block }] of this.mined) {
-      if (block <= this.#height - depth) continue;
+    for (const [sequence, { hash, id, block, validUntil }] of this.mined) {
+      if (block <= this.height - depth) continue;
       this.mined.delete(sequence);
       this.nonce = Math.min(this.nonce, sequence);
-      if (this.#pick(2) === 0 && !this.pool.has(sequence)) this.pool.set(sequence, { hash, sequence, id });
+      if (this.#pick(2) === 0 && !this.pool.has(sequence))
+        this.pool.set(sequence, { hash, sequence, id, validUntil });
     }
   }
 }

@@ -53,10 +53,13 @@ export class World {
   readonly violations: string[] = [];
   readonly chain: ModelChain;
 
-  constructor(random: () => number, lane = new MemoryLane()) {
+  constructor(
+    random: () => number,
+    { lane = new MemoryLane(), strict = false }: { lane?: MemoryLane; strict?: boolean } = {},
+  ) {
     this.#random = random;
     this.lane = lane;
-    this.chain = new ModelChain((count) => this.pick(count));
+    this.chain = new ModelChain((count) => this.pick(count), strict);
   }
 
   get moment(): Moment {
@@ -67,6 +70,7 @@ export class World {
       rpcTimeoutSeconds: 3,
       maxUnconfirmed: 12,
       maxFlights: 3,
+      gapTolerant: !this.chain.strict,
       bumpAfterSeconds: 25,
       maxBumps: 3,
       rebroadcastAfterSeconds: 20,
@@ -196,9 +200,13 @@ export class World {
     flight.step = "record";
   }
 
-  #sign(): { hash: string; raw: string } {
+  #sign(): { hash: string; raw: string; validUntil: number | null } {
     this.#hashes += 1;
-    return { hash: `h${this.#hashes}`, raw: "0x" };
+    return {
+      hash: `h${this.#hashes}`,
+      raw: "0x",
+      validUntil: this.chain.strict ? this.chain.height + 4 + this.pick(6) : null,
+    };
   }
 
   #record(flight: Flight, index: number): void {
@@ -220,15 +228,15 @@ export class World {
         flight.step = "settle";
         return;
       }
-      for (const { hash, sequence, id } of entries) {
+      for (const { hash, sequence, id, validUntil } of entries) {
         if (![...work.burns, ...work.bumps].some((replaced) => replaced.sequence === sequence))
-          this.#checkBinding({ hash, sequence, id });
-        this.#txs.set(hash, { hash, sequence, id });
+          this.#checkBinding({ hash, sequence, id, validUntil });
+        this.#txs.set(hash, { hash, sequence, id, validUntil });
       }
     }
     flight.toSend = [
       ...work.rebroadcast.flatMap(({ hash }) => this.#txs.get(hash) ?? []),
-      ...entries.map(({ hash, sequence, id }) => ({ hash, sequence, id })),
+      ...entries.map(({ hash, sequence, id, validUntil }) => ({ hash, sequence, id, validUntil })),
     ];
     flight.step = "send";
   }

@@ -1,7 +1,7 @@
 import type { Config } from "../../domain/config.ts";
-import { IxoProtocol, type IxoClock, type IxoStore } from "../../durable-objects/ixo-protocol.ts";
+import { IxoProtocol, type IxoClock } from "../../durable-objects/ixo-protocol.ts";
 import { readIxoSettings, type IxoEnv, type IxoPair } from "../../durable-objects/ixo-request.ts";
-import { NEW_IXO_LANE, type IxoLane } from "../../durable-objects/ixo-sequence-state.ts";
+import { MemoryIxoStore } from "./ixo-memory-store.ts";
 
 /** A clock that stands still until it is told. */
 export class FakeClock implements IxoClock {
@@ -31,34 +31,6 @@ export class FakeClock implements IxoClock {
 /** Resolves when all that can go on without time has gone on. */
 export function idle(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
-}
-
-export class MemoryIxoStore implements IxoStore {
-  readonly #lanes = new Map<string, readonly [IxoPair, IxoLane]>();
-  readonly #requests = new Map<string, number>();
-
-  atomically<Answer>(work: () => Answer): Answer {
-    return work();
-  }
-  lane(pair: IxoPair): IxoLane {
-    return this.#lanes.get(JSON.stringify(pair))?.[1] ?? NEW_IXO_LANE;
-  }
-  putLane(pair: IxoPair, lane: IxoLane): void {
-    this.#lanes.set(JSON.stringify(pair), [pair, lane]);
-  }
-  lanes(): readonly (readonly [IxoPair, IxoLane])[] {
-    return [...this.#lanes.values()];
-  }
-  requested(pair: IxoPair, requestId: string): number | null {
-    return this.#requests.get(JSON.stringify([pair, requestId])) ?? null;
-  }
-  putRequest(pair: IxoPair, requestId: string, sequence: number): void {
-    this.#requests.set(JSON.stringify([pair, requestId]), sequence);
-  }
-  forgetRequests(pair: IxoPair): void {
-    const prefix = JSON.stringify([pair]).slice(0, -1);
-    for (const key of this.#requests.keys()) if (key.startsWith(prefix)) this.#requests.delete(key);
-  }
 }
 
 export interface Answer {

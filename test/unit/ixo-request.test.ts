@@ -34,20 +34,14 @@ describe("the variables", () => {
     {},
   ])("a stagger of %j is refused by name", (value) => {
     const settings = readIxoSettings({ IXO_CLIENT_SEQUENCE_MIN_DELAY_MS: value });
-    expect(settings).toEqual({
-      ok: false,
-      error: expect.stringContaining("IXO_CLIENT_SEQUENCE_MIN_DELAY_MS"),
-    });
+    expect(settings.ok ? "taken" : settings.error).toContain("IXO_CLIENT_SEQUENCE_MIN_DELAY_MS");
   });
 
   test.each(["999", 3_600_001, "abc", ""])(
     "a time of %j until lost numbers are given again is refused",
     (value) => {
       const settings = readIxoSettings({ IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS: value });
-      expect(settings).toEqual({
-        ok: false,
-        error: expect.stringContaining("IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS"),
-      });
+      expect(settings.ok ? "taken" : settings.error).toContain("IXO_CLIENT_SEQUENCE_HEAL_AFTER_MS");
     },
   );
 });
@@ -84,7 +78,7 @@ describe("a body", () => {
     ["requestId", "x".repeat(129)],
   ])("with %s %j is refused, and the error names the field", (field, value) => {
     const read = readSignerDataRequest(JSON.stringify({ ...good, [field]: value }));
-    expect(read).toEqual({ ok: false, error: expect.stringContaining(`${field} must`) });
+    expect(read.ok ? "read" : read.error).toContain(`${field} must`);
   });
 
   test.each(["", "{", "nonsense", "null", "[]", '"x"', "5"])("that is %j is refused", (text) => {
@@ -107,7 +101,8 @@ describe("an account that Lockstep may sign for", () => {
   test("gets no number on a chain with a configured signer, and the error says what to do instead", async () => {
     const bench = new IxoBench({}, config.signers);
     const answer = await bench.call({ ...PAIR, chainSequence: 100 });
-    expect(answer).toEqual({ status: 409, error: expect.stringContaining("directives") });
+    expect(answer.status).toBe(409);
+    expect(answer.error).toContain("directives");
   });
 
   test("gets numbers on every other chain", async () => {

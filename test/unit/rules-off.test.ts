@@ -78,8 +78,20 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R4 only what is final is decided",
     file: "sequencer-evidence.ts",
-    find: "if (slot.sequence >= evidence.sequence) continue;",
-    put: "if (slot.sequence > evidence.sequence) continue;",
+    find: "if (slot.sequence >= evidence.sequence) {",
+    put: "if (slot.sequence > evidence.sequence) {",
+  },
+  {
+    rule: "R4 what can no longer be included is free again",
+    file: "sequencer-evidence.ts",
+    find: "validUntil !== null && validUntil <= block",
+    put: "validUntil !== null && validUntil < 0",
+  },
+  {
+    rule: "R4 validity is over only when its last height is final",
+    file: "sequencer-evidence.ts",
+    find: "validUntil !== null && validUntil <= block",
+    put: "validUntil !== null && validUntil <= block + 3",
   },
   {
     rule: "R5 hopeless bytes are burnt",
@@ -182,6 +194,7 @@ async function machineWithout({ file, find, put }: RuleOff, copy: string): Promi
     path,
     source.replace(find, () => put),
   );
+  // oxlint-disable-next-line import/no-dynamic-require -- the copy is made above
   const attack: unknown = await import(pathToFileURL(join(root, "test/model/attack.ts")).href);
   if (!isAttack(attack)) throw new Error("the attack is gone");
   return attack;

@@ -10,8 +10,8 @@ const SEED = Number(process.env["MODEL_SEED"] ?? 20_261_120);
 test("every history of crashes, zombies, late sends, reorgs, foreign transactions, replays and lost messages keeps G1, G2 and G3, and ends", () => {
   const actions = fc.array(fc.nat(ACTIONS.length - 1), { minLength: 20, maxLength: 120 });
   fc.assert(
-    fc.property(fc.integer(), actions, (seed, history) => {
-      expect(historyFault(seed, history)).toBeNull();
+    fc.property(fc.integer(), actions, fc.boolean(), (seed, history, strict) => {
+      expect(historyFault(seed, history, strict)).toBeNull();
     }),
     { numRuns: RUNS, seed: SEED },
   );

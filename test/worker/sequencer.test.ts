@@ -33,7 +33,11 @@ test("a directive that was admitted, recorded, settled and seen in a receipt is 
   if (settled.kind !== "settled" || settled.next.kind !== "work") throw new Error(JSON.stringify(settled));
   const work = settled.next;
   expect(work.range).toEqual([5]);
-  expect(await lane.recordSigned(work.token, [{ sequence: 5, id: "a", hash: "0xaa", raw: "0x02" }])).toEqual({
+  expect(
+    await lane.recordSigned(work.token, [
+      { sequence: 5, id: "a", hash: "0xaa", raw: "0x02", validUntil: null },
+    ]),
+  ).toEqual({
     kind: "recorded",
   });
   await lane.settle({
@@ -69,7 +73,9 @@ test("retention drops payloads and raw bytes of what is settled, and keeps id, d
   const nothing = { outcomes: [], refusals: [], outage: null, reading: { sequence: 0 } };
   const settled = await lane.settle({ token: first.token, ...nothing, renew: true });
   if (settled.kind !== "settled" || settled.next.kind !== "work") throw new Error(settled.kind);
-  await lane.recordSigned(settled.next.token, [{ sequence: 0, id: "settled", hash: "0xaa", raw: "0x02" }]);
+  await lane.recordSigned(settled.next.token, [
+    { sequence: 0, id: "settled", hash: "0xaa", raw: "0x02", validUntil: null },
+  ]);
   await lane.settle({
     token: settled.next.token,
     ...nothing,
