@@ -35,6 +35,7 @@ export const tallySchema = z.object({
   queueDeliveries: z.number(),
   /** Invocations of the Worker by a queue. */
   queueBatches: z.number(),
+  /** Submissions; what is asked of the API beside them is not counted. */
   httpRequests: z.number(),
   /** Statements that D1 was given, of whatever kind. */
   ledgerStatements: z.number(),
@@ -42,6 +43,8 @@ export const tallySchema = z.object({
   stages: z.record(z.string(), z.object({ calls: z.number(), ms: z.number() })),
 });
 export type Tally = z.infer<typeof tallySchema>;
+
+export const filledSchema = z.object({ filled: z.number() });
 
 /** What the bench's Worker is asked, by POST to `/bench`. */
 export const questionSchema = z.discriminatedUnion("run", [

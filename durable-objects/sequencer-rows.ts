@@ -48,7 +48,6 @@ const headerSchema = z.object({
   floorAssumed: z.boolean(),
   highestRecorded: z.number().nullable(),
   token: z.number(),
-  validUntil: z.number().nullable(),
   leases: z.array(
     z.object({
       token: z.number(),

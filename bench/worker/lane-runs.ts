@@ -25,6 +25,7 @@ export async function workLane(
 ): Promise<LaneRun> {
   const flights = Math.ceil(sequences / batch);
   const admissions = Array.from({ length: flights }, () => Array.from({ length: batch }, admission));
+  const transactions = Array.from({ length: flights * batch }, transaction).values();
   const bound: number[] = [];
   let open = 0;
   let confirmMs = 0;
@@ -33,7 +34,7 @@ export async function workLane(
   await lane.admit(account, admissions[0] ?? []);
   let work = workOf(await lane.take(account, "bench"));
   for (let flight = 0; flight < flights; flight += 1) {
-    const entries = entriesOf(work);
+    const entries = entriesOf(work, transactions);
     await recordAll(lane, work.token, entries);
     for (const { sequence } of entries) bound.push(sequence);
     open += entries.length;
@@ -134,11 +135,17 @@ function workOf(answer: { readonly kind: string } | Work): Work {
   throw new Error(`the lane answered ${answer.kind} where it has work`);
 }
 
-function entriesOf({ range, directives }: Work): readonly SignedEntry[] {
+/** What a signer would have made of the work. `transactions`: made before, where the time counts. */
+function entriesOf(
+  { range, directives }: Work,
+  transactions: Iterator<Transaction> = endless,
+): readonly SignedEntry[] {
   return directives.map(({ id }, index) => {
     const sequence = range[index];
-    if (sequence === undefined) throw new Error("the lane granted fewer sequences than it lent directives");
-    return { sequence, id, ...transaction() };
+    const { value, done } = transactions.next();
+    if (sequence === undefined || done === true)
+      throw new Error("the lane granted fewer sequences than it lent directives");
+    return { sequence, id, ...value };
   });
 }
 
@@ -184,8 +191,15 @@ function admission(): Admission {
   return { id: crypto.randomUUID(), digest: hex64(), payload: PAYLOAD, expiresAtMs: null };
 }
 
+interface Transaction {
+  readonly hash: string;
+  readonly raw: string;
+}
+
+const endless: Iterator<Transaction> = { next: () => ({ value: transaction() }) };
+
 /** A hash that no other has, and bytes as long as those of a transfer. */
-function transaction(): { readonly hash: string; readonly raw: string } {
+function transaction(): Transaction {
   const hash = `0x${hex64()}`;
   return { hash, raw: `0x02${hash.slice(2)}${ZEROS}${ZEROS}${ZEROS.slice(0, 30)}` };
 }

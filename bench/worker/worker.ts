@@ -33,8 +33,10 @@ export default {
     if (new URL(request.url).pathname === "/bench") {
       return Response.json(await answer(questionSchema.parse(await request.json()), env));
     }
+    const handled = async () => product.fetch(request, counted(env), context);
+    if (request.method !== "POST") return handled();
     currentTally().httpRequests += 1;
-    return timed("http", async () => product.fetch(request, counted(env), context));
+    return timed("http", handled);
   },
 
   async queue(batch, env): Promise<void> {
