@@ -49,10 +49,7 @@ export async function startBenchWorker(options: {
   );
   const url = `http://${LOOPBACK}:${port}`;
 
-  async function ask<Schema extends z.ZodType>(
-    question: Question,
-    schema: Schema,
-  ): Promise<z.infer<Schema>> {
+  async function ask<Schema extends z.ZodType>(question: Question, schema: Schema): Promise<z.infer<Schema>> {
     const response = await fetch(`${url}/bench`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -80,7 +77,8 @@ export async function startBenchWorker(options: {
     chainUrl,
     operatorToken: tokens.operator,
     lane: (account, batch, sequences) => ask({ run: "lane", account, batch, sequences }, laneRunSchema),
-    callers: (account, callers, rounds) => ask({ run: "callers", account, callers, rounds }, callersRunSchema),
+    callers: (account, callers, rounds) =>
+      ask({ run: "callers", account, callers, rounds }, callersRunSchema),
     stagger: (callers, staggerMs) => ask({ run: "stagger", callers, staggerMs }, callersRunSchema),
     async fill(account, rows) {
       await ask({ run: "fill", account, rows }, filledSchema);

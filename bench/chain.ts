@@ -1,6 +1,7 @@
-import { signTransaction } from "../consumers/signers/local-key.ts";
+import { hexToBytes, toHex } from "viem";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { z } from "zod";
-import { hexToBytes } from "viem";
+import { signTransaction } from "../consumers/signers/local-key.ts";
 import type { AnvilAccount } from "../ops/anvil-accounts.ts";
 import { pause, waitUntil } from "../ops/wait-until.ts";
 
@@ -13,8 +14,10 @@ const CHAIN_ID = 31337n;
 /** A JSON-RPC batch of so many calls, as Lockstep sends them. */
 export const BATCH = 100;
 const MINED_WITHIN_MS = 120_000;
-const POLL_MS = 25;
-const replySchema = z.array(z.object({ id: z.number(), result: z.unknown(), error: z.unknown() }).partial({ error: true }));
+const POLL_MS = 50;
+const replySchema = z.array(
+  z.object({ id: z.number(), result: z.unknown().optional(), error: z.unknown().optional() }),
+);
 const quantity = z.string().transform((hex) => BigInt(hex));
 
 /** One JSON-RPC batch. The results are in the order of the calls. Throws when the node refuses one of them. */
@@ -34,10 +37,7 @@ export async function rpc(url: string, calls: readonly RpcCall[]): Promise<reado
 }
 
 /** The next nonces of accounts in the latest block. */
-export async function nonces(
-  url: string,
-  accounts: readonly AnvilAccount[],
-): Promise<readonly number[]> {
+export async function nonces(url: string, accounts: readonly AnvilAccount[]): Promise<readonly number[]> {
   const results = await rpc(
     url,
     accounts.map(({ address }) => ({ method: "eth_getTransactionCount", params: [address, "latest"] })),
@@ -135,4 +135,25 @@ function signedBatch({ privateKey }: AnvilAccount, first: number, count: number,
 }
 
 /** Receives one wei of each transaction. */
-export const RECIPIENT = "0x00000000000000000000000000000000000be9c4";
+export const RECIPIENT: `0x${string}` = "0x00000000000000000000000000000000000be9c4";
+
+/** Accounts with new keys and more than enough wei. */
+export async function fundedStrangers(url: string, count: number): Promise<readonly AnvilAccount[]> {
+  const strangers = Array.from({ length: count }, (): AnvilAccount => {
+    const privateKey = generatePrivateKey();
+    const { address } = privateKeyToAccount(privateKey);
+    return { id: `eip155:31337:${address.toLowerCase()}`, address, privateKey };
+  });
+  await rpc(
+    url,
+    strangers.map(({ address }) => ({ method: "anvil_setBalance", params: [address, toHex(10n ** 24n)] })),
+  );
+  return strangers;
+}
+
+/** Gives the limit that held before. */
+export async function setBlockGasLimit(url: string, gasLimit: bigint): Promise<bigint> {
+  const [latest] = await rpc(url, [{ method: "eth_getBlockByNumber", params: ["latest", false] }]);
+  await rpc(url, [{ method: "evm_setBlockGasLimit", params: [toHex(gasLimit)] }]);
+  return z.object({ gasLimit: quantity }).parse(latest).gasLimit;
+}

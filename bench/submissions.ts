@@ -20,6 +20,8 @@ export interface ConfirmedRun extends ChainRun {
 
 const SUBMITTERS = 4;
 const CONFIRMED_WITHIN_MS = 120_000;
+/** Each question costs the Worker that is measured. */
+const POLL_MS = 100;
 
 /**
  * Submits `each` transfers of every account in hundreds, and resolves when the lanes have confirmed all of them. The
@@ -30,9 +32,11 @@ export async function confirmedRun(
   accounts: readonly AnvilAccount[],
   each: number,
 ): Promise<ConfirmedRun> {
-  const { lane } = lockstepClient({ url: target.url, token: target.operatorToken });
+  const client = lockstepClient({ url: target.url, token: target.operatorToken });
   const before = await nonces(target.chainUrl, accounts);
-  const settledBefore = await Promise.all(accounts.map(async ({ id }) => (await lane(id)).counts.settled));
+  const settledBefore = await Promise.all(
+    accounts.map(async ({ id }) => (await client.lane(id)).counts.settled),
+  );
   const bodies: string[] = [];
   for (let start = 0; start < each; start += BATCH)
     for (const account of accounts) bodies.push(transfers(account, Math.min(BATCH, each - start)));
@@ -45,11 +49,11 @@ export async function confirmedRun(
     accounts.map(({ id }, index) =>
       waitUntil(
         async () => {
-          const report = await lane(id);
+          const report = await client.lane(id);
           const done = report.counts.settled >= (settledBefore[index] ?? 0) + each;
           return done && report.counts.inFlight === 0 ? report : undefined;
         },
-        { what: `${each} confirmed directives of ${id}`, withinMs: CONFIRMED_WITHIN_MS },
+        { what: `${each} confirmed directives of ${id}`, withinMs: CONFIRMED_WITHIN_MS, everyMs: POLL_MS },
       ),
     ),
   );

@@ -22,10 +22,12 @@ export function table(lines: readonly Line[]): string {
     target === undefined ? "" : target.met ? "pass" : "FAIL",
   ]);
   const head = ["", "measured", "result", "against", "ratio", "target", ""];
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
+  const widths = head.map((_, column) =>
+    Math.max(3, ...[head, ...rows].map((row) => row[column]?.length ?? 0)),
+  );
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
-  return [line(head), line(widths.map((width) => "-".repeat(Math.max(3, width)))), ...rows.map(line)].join("\n");
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
 /** At most three digits that matter. */

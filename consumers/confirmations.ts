@@ -2,9 +2,11 @@
 // Out: evidence in the Sequencer, read from one node at one block of the final depth.
 // On failure: acknowledged and logged; the lane's alarm asks again. The handler never throws.
 import { workable, type Config } from "../domain/config.ts";
+import type { Failure } from "../domain/failure.ts";
 import { parseAccount, type Account } from "../domain/ids.ts";
-import type { SequencerProtocol } from "../domain/lane.ts";
+import type { Evidence, SequencerProtocol, UnconfirmedSlot } from "../domain/lane.ts";
 import { decodeMessage } from "../domain/message.ts";
+import type { Result } from "../domain/result.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
 import type { QueueMessage } from "./verdict.ts";
 
@@ -53,20 +55,13 @@ async function confirmLane<Terms>(
     const lane = env.SEQUENCER.getByName(account.id);
     const broadcaster = broadcasterOf(account);
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const slots = await lane.unconfirmed(LOOK_UP);
+      const { slots, sinceBlock } = await lane.unconfirmed(LOOK_UP);
       if (slots.length === 0) return;
-      const evidence = await broadcaster.lookUp(
-        slots.flatMap(({ hashes }) => hashes),
-        confirmations,
-      );
+      const evidence = await lookUp(broadcaster, slots, confirmations, sinceBlock);
       if (!evidence.ok) {
+        const { code, message } = evidence.error;
         console.warn(
-          JSON.stringify({
-            at: "consumers.confirmations",
-            account: account.id,
-            code: evidence.error.code,
-            error: evidence.error.message,
-          }),
+          JSON.stringify({ at: "consumers.confirmations", account: account.id, code, error: message }),
         );
         await lane.lookUpFailed(evidence.error);
         return;
@@ -83,4 +78,25 @@ async function confirmLane<Terms>(
       }),
     );
   }
+}
+
+/** The sequence first, which is cheap; then the hashes of those slots alone that it, or their validity, may decide. */
+async function lookUp<Terms>(
+  broadcaster: Pick<Broadcaster<Terms>, "lookUp">,
+  slots: readonly UnconfirmedSlot[],
+  confirmations: number,
+  sinceBlock: number | null,
+): Promise<Result<Evidence, Failure>> {
+  const glance = await broadcaster.lookUp([], confirmations);
+  if (!glance.ok) return glance;
+  const { sequence, block } = glance.value;
+  const decidable = slots.filter(
+    (slot) => slot.sequence < sequence || (slot.validUntil !== null && slot.validUntil <= block),
+  );
+  if (decidable.length === 0) return glance;
+  return broadcaster.lookUp(
+    decidable.flatMap(({ hashes }) => hashes),
+    confirmations,
+    sinceBlock,
+  );
 }

@@ -15,8 +15,8 @@ export interface SequencerProtocol {
   recordSigned(token: number, entries: readonly SignedEntry[]): Promise<RecordAnswer>;
   /** Says what became of the flight, and asks for the next work under a renewed lease. */
   settle(settlement: Settlement): Promise<SettleAnswer>;
-  /** The open slots whose transactions are to be looked up, lowest sequence first. */
-  unconfirmed(limit: number): Promise<readonly UnconfirmedSlot[]>;
+  /** What is to be looked up. */
+  unconfirmed(limit: number): Promise<Unconfirmed>;
   /** Takes evidence, read from one node at one block. */
   confirm(evidence: Evidence): Promise<ConfirmAnswer>;
   /** A look-up failed: nothing is known of any slot. */
@@ -172,9 +172,18 @@ export type SettleAnswer =
   | { readonly kind: "settled"; readonly next: TakeAnswer }
   | { readonly kind: "stale" };
 
+export interface Unconfirmed {
+  /** Open slots, lowest sequence first. */
+  readonly slots: readonly UnconfirmedSlot[];
+  /** The block of the last evidence: what is open now was, as a rule, included later. Null before any. */
+  readonly sinceBlock: number | null;
+}
+
 export interface UnconfirmedSlot {
   readonly sequence: number;
   readonly hashes: readonly string[];
+  /** The last height at which any of its transactions may be included; null where there is no such limit. */
+  readonly validUntil: number | null;
 }
 
 /** Everything read from one node at one block, no younger than the chain's final depth. */

@@ -1,5 +1,5 @@
 import type { Failure, TimedFailure } from "../domain/failure.ts";
-import type { ConfirmAnswer, Evidence, TransactionView, UnconfirmedSlot } from "../domain/lane.ts";
+import type { ConfirmAnswer, Evidence, TransactionView, Unconfirmed } from "../domain/lane.ts";
 import { expireLeases, slotsOf } from "./sequencer-lease.ts";
 import { promoteHead } from "./sequencer-settlement.ts";
 import {
@@ -15,14 +15,30 @@ import {
   type LaneState,
   type Moment,
   type Slot,
+  type Transaction,
 } from "./sequencer-state.ts";
 
 /** What is to be looked up: the open slots, lowest first, each with every hash that was ever signed for it. */
-export function unconfirmed(lane: LaneState, limit: number): readonly UnconfirmedSlot[] {
-  return openSlots(lane)
+export function unconfirmed(lane: LaneState, limit: number): Unconfirmed {
+  const slots = openSlots(lane)
     .toSorted((left, right) => left.sequence - right.sequence)
     .slice(0, limit)
-    .map(({ sequence, transactions }) => ({ sequence, hashes: transactions.map(({ hash }) => hash) }));
+    .map(({ sequence, transactions }) => ({
+      sequence,
+      hashes: transactions.map(({ hash }) => hash),
+      validUntil: latestValidity(transactions),
+    }));
+  return { slots, sinceBlock: lane.header.evidenceBlock };
+}
+
+/** Null when one of them stays valid for ever. */
+function latestValidity(transactions: readonly Transaction[]): number | null {
+  let latest = 0;
+  for (const { validUntil } of transactions) {
+    if (validUntil === null) return null;
+    latest = Math.max(latest, validUntil);
+  }
+  return latest;
 }
 
 /**
@@ -35,6 +51,7 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
   if (isLookUpBroken(header))
     lane.addEvent({ atMs: moment.nowMs, kind: "recovered", detail: "a look-up succeeded" });
   header.lookUpFailures = 0;
+  header.evidenceBlock = Math.max(header.evidenceBlock ?? 0, evidence.block);
   if (header.next !== null && evidence.sequence >= header.floor) header.floorAssumed = false;
   const looked = new Set(evidence.looked);
   const receipts = new Map(
@@ -120,7 +137,8 @@ export function lookUpFailed(lane: LaneState, failure: Failure, { nowMs }: Momen
 
 /** R4: the heights at which its transactions could be included are all final, and the number is not used. */
 function isExpired({ transactions }: Slot, { block }: Evidence): boolean {
-  return transactions.every(({ validUntil }) => validUntil !== null && validUntil <= block);
+  const validUntil = latestValidity(transactions);
+  return validUntil !== null && validUntil <= block;
 }
 
 /** None of its transactions can land any more: the number is free, and so is the directive. */

@@ -72,6 +72,7 @@ const headerSchema = z.object({
   confirmAtMs: z.number().nullable(),
   pruneAtMs: z.number().nullable(),
   pruneFrom: z.number(),
+  evidenceBlock: z.number().nullable(),
   lookUpFailures: z.number(),
 });
 const directiveSchema = z.object({

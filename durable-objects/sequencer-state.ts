@@ -89,6 +89,8 @@ export interface LaneHeader {
   confirmAtMs: number | null;
   pruneAtMs: number | null;
   pruneFrom: number;
+  /** The block of the last evidence. */
+  evidenceBlock: number | null;
   /** Look-ups that failed in a row. */
   lookUpFailures: number;
 }
@@ -198,6 +200,7 @@ export function newHeader(): LaneHeader {
     confirmAtMs: null,
     pruneAtMs: null,
     pruneFrom: 0,
+    evidenceBlock: null,
     lookUpFailures: 0,
   };
 }

@@ -20,7 +20,7 @@ import type {
   Settlement,
   SignedEntry,
   TakeAnswer,
-  UnconfirmedSlot,
+  Unconfirmed,
 } from "../domain/lane.ts";
 import { encodeMessage, type Body } from "../domain/message.ts";
 import config from "../lockstep.config.ts";
@@ -82,7 +82,7 @@ export class Sequencer extends DurableObject<SequencerEnv> {
     return this.#transact((lane, moment) => settle(lane, settlement, moment));
   }
 
-  unconfirmed(limit: number): readonly UnconfirmedSlot[] {
+  unconfirmed(limit: number): Unconfirmed {
     return unconfirmed(this.#open(), limit);
   }
 

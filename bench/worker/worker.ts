@@ -4,6 +4,7 @@ import { configuredBroadcaster } from "../../consumers/broadcasters/configured.t
 import type { Broadcaster } from "../../consumers/broadcasters/broadcaster.ts";
 import { consumeConfirmations } from "../../consumers/confirmations.ts";
 import { consumeDirectives } from "../../consumers/directives.ts";
+import { registerLane } from "../../dlq/lane-registry.ts";
 import { parseAccount, type Account, type AccountId } from "../../domain/ids.ts";
 import type { SequencerProtocol } from "../../domain/lane.ts";
 import config from "../../lockstep.config.ts";
@@ -49,7 +50,13 @@ export default {
     const { now } = Date;
     switch (batch.queue) {
       case "directives":
-        return consumeDirectives(batch, lanes, { config, broadcasterOf, now, random: Math.random });
+        return consumeDirectives(batch, lanes, {
+          config,
+          broadcasterOf,
+          registerLane: (account) => registerLane(all.LEDGER, account, now()),
+          now,
+          random: Math.random,
+        });
       case "confirmations":
         return consumeConfirmations(batch, lanes, { config, broadcasterOf });
       default:

@@ -18,8 +18,15 @@ export interface Broadcaster<Terms> {
    * `unavailable` only where no send began; whatever is not the node's own known answer is `uncertain`.
    */
   send(transactions: readonly Signed[]): Promise<ReadonlyMap<string, Outcome>>;
-  /** Evidence from one node at one block, `confirmations` deep (1 is the latest block). */
-  lookUp(hashes: readonly string[], confirmations: number): Promise<Result<Evidence, Failure>>;
+  /**
+   * Evidence from one node at one block, `confirmations` deep (1 is the latest block). `sinceBlock`: what is asked for
+   * was probably included after it, so that many hashes may be cheaper to find block by block.
+   */
+  lookUp(
+    hashes: readonly string[],
+    confirmations: number,
+    sinceBlock?: number | null,
+  ): Promise<Result<Evidence, Failure>>;
 }
 
 export interface Candidate {

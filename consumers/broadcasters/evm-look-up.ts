@@ -2,11 +2,14 @@ import type { Failure } from "../../domain/failure.ts";
 import type { Evidence } from "../../domain/lane.ts";
 import { err, ok, type Result } from "../../domain/result.ts";
 import { wrongChain, type EvmContext } from "./evm-context.ts";
-import { block, count, quantity, read, receipt, toQuantity } from "./evm-reads.ts";
+import { block, blockReceipts, count, quantity, read, receipt, toQuantity } from "./evm-reads.ts";
 import type { RpcCall, RpcReply } from "./json-rpc.ts";
 
 /** Receipts in one request, beside its two anchors. */
 const RECEIPTS_PER_BATCH = 98;
+/** So many hashes are cheaper to find in at most so many blocks. */
+const WORTH_BLOCKS = 50;
+const MAX_BLOCKS = 8;
 
 interface Anchor {
   readonly number: number;
@@ -23,15 +26,18 @@ export async function lookUp(
   context: EvmContext,
   hashes: readonly string[],
   confirmations: number,
+  sinceBlock: number | null,
 ): Promise<Result<Evidence, Failure>> {
   const anchored = await findAnchor(context, confirmations);
   if (!anchored.ok) return anchored;
   const anchor = anchored.value;
-  const looked: string[] = [];
-  const receipts: Evidence["receipts"][number][] = [];
+  const byBlock = await findByBlock(context, hashes, sinceBlock, anchor);
+  const looked: string[] = [...byBlock.keys()];
+  const receipts: Evidence["receipts"][number][] = [...byBlock.values()];
+  const rest = hashes.filter((hash) => !byBlock.has(hash));
   let sequence: number | null = null;
-  for (let start = 0; start === 0 || start < hashes.length; start += RECEIPTS_PER_BATCH) {
-    const slice = hashes.slice(start, start + RECEIPTS_PER_BATCH);
+  for (let start = 0; start === 0 || start < rest.length; start += RECEIPTS_PER_BATCH) {
+    const slice = rest.slice(start, start + RECEIPTS_PER_BATCH);
     const calls: readonly RpcCall[] = [
       blockCall(anchor.number),
       { method: "eth_getTransactionCount", params: [context.address, toQuantity(anchor.number)] },
@@ -65,6 +71,41 @@ export async function lookUp(
   const same = checkAnchor(anchor, after.value[0]);
   if (!same.ok) return same;
   return ok({ block: anchor.number, sequence: sequence ?? 0, looked, receipts });
+}
+
+/**
+ * Receipts of the blocks after `since` up to the anchor, for those of the hashes that are in them. Empty where that
+ * would not be cheaper, or the node does not do it: then each is asked for by its hash. Sound only together with the
+ * anchor's check afterwards: the blocks below an unchanged anchor are unchanged.
+ */
+async function findByBlock(
+  context: EvmContext,
+  hashes: readonly string[],
+  since: number | null,
+  anchor: Anchor,
+): Promise<ReadonlyMap<string, Evidence["receipts"][number]>> {
+  const found = new Map<string, Evidence["receipts"][number]>();
+  if (
+    since === null ||
+    hashes.length < WORTH_BLOCKS ||
+    anchor.number <= since ||
+    anchor.number - since > MAX_BLOCKS
+  )
+    return found;
+  const wanted = new Set(hashes);
+  for (let number = since + 1; number <= anchor.number; number += 1) {
+    const call: RpcCall = { method: "eth_getBlockReceipts", params: [toQuantity(number)] };
+    const answered = await ask(context, [call]);
+    const receipts = answered.ok ? read(call, answered.value[0], blockReceipts) : answered;
+    if (!receipts.ok) return new Map();
+    for (const { transactionHash, blockNumber, blockHash, status } of receipts.value) {
+      const moved = blockNumber !== number || (number === anchor.number && blockHash !== anchor.hash);
+      if (moved || (status !== "0x0" && status !== "0x1")) return new Map();
+      if (wanted.has(transactionHash))
+        found.set(transactionHash, { hash: transactionHash, block: number, success: status === "0x1" });
+    }
+  }
+  return found;
 }
 
 async function findAnchor(context: EvmContext, confirmations: number): Promise<Result<Anchor, Failure>> {

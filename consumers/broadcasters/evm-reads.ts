@@ -29,15 +29,17 @@ export const block = z.object({
   baseFeePerGas: quantity.optional(),
 });
 
+const fields = z.object({
+  transactionHash: hash,
+  blockNumber: count.nullish(),
+  blockHash: hash.nullish(),
+  status: z.enum(["0x0", "0x1"]).nullish(),
+});
+
+export const blockReceipts = z.array(fields);
+
 /** Null, or without a block, while the transaction is in no block. */
-export const receipt = z
-  .object({
-    transactionHash: hash,
-    blockNumber: count.nullish(),
-    blockHash: hash.nullish(),
-    status: z.enum(["0x0", "0x1"]).nullish(),
-  })
-  .nullable();
+export const receipt = fields.nullable();
 
 /** Null where the node does not have the transaction, in its pool or in a block. */
 export const knownTransaction = z.object({ hash }).nullable();

@@ -44,7 +44,7 @@ export function evmBroadcaster({
     preflight: (candidates) => preflight(context, candidates),
     sign: (terms, requests) => sign(context, signer, terms, requests),
     send: (transactions) => send(context, transactions),
-    lookUp: (hashes, confirmations) => lookUp(context, hashes, confirmations),
+    lookUp: (hashes, confirmations, sinceBlock = null) => lookUp(context, hashes, confirmations, sinceBlock),
   };
 }
 

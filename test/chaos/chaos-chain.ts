@@ -1,8 +1,15 @@
-import { createPublicClient, createWalletClient, defineChain, http, type PublicClient } from "viem";
+import {
+  createPublicClient,
+  createWalletClient,
+  defineChain,
+  getContractAddress,
+  http,
+  type PublicClient,
+} from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { z } from "zod";
 import { startAnvil } from "../../ops/anvil.ts";
-import type { AnvilAccount } from "../../ops/anvil-accounts.ts";
+import { anvilAccount, type AnvilAccount } from "../../ops/anvil-accounts.ts";
 
 /** A local chain, and what can go wrong with it. Every fault throws while the node is away. */
 export interface ChaosChain {
@@ -26,9 +33,11 @@ export interface ChaosChain {
   stop(): Promise<void>;
 }
 
-const REVERTER = "0x00000000000000000000000000000000000000b1";
-/** Runtime code that reverts whatever is called: PUSH1 0, PUSH1 0, REVERT. */
-const REVERT = "0x60006000fd";
+const DEPLOYER = anvilAccount(9);
+/** Deploys a contract that reverts whatever is called: PUSH1 0, PUSH1 0, REVERT. */
+const DEPLOY_REVERTER = "0x6460006000fd6000526005601bf3";
+/** No reorg reaches below. */
+const FIRST_BLOCKS = 8;
 const SINK = "0x00000000000000000000000000000000000f0e16";
 const GWEI = 1_000_000_000n;
 
@@ -37,8 +46,8 @@ const poolSchema = z.object({
   queued: z.record(z.string(), z.record(z.string(), z.object({ hash: z.string() }))),
 });
 
-/** The address of a contract that reverts, on every chain that `startChaosChain` starts. */
-export const REVERTING_CONTRACT = REVERTER;
+/** A contract that reverts, on every chain that `startChaosChain` starts. */
+export const REVERTING_CONTRACT = getContractAddress({ from: DEPLOYER.address, nonce: 0n });
 
 export async function startChaosChain(port: number, stateFile: string): Promise<ChaosChain> {
   const start = () =>
@@ -73,7 +82,15 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
     return result;
   }
 
-  await rpc("anvil_setCode", REVERTER, REVERT);
+  const deployer = createWalletClient({
+    account: privateKeyToAccount(DEPLOYER.privateKey),
+    chain,
+    transport,
+  });
+  await deployer.sendTransaction({ data: DEPLOY_REVERTER });
+  await rpc("anvil_mine", FIRST_BLOCKS);
+  if ((await client.getCode({ address: REVERTING_CONTRACT })) === undefined)
+    throw new Error("the chain has no reverting contract");
   return {
     url: anvil.url,
     port,

@@ -292,7 +292,7 @@ export class World {
   }
 
   lookUp(): void {
-    const slots = unconfirmed(this.lane, 3 + this.pick(10));
+    const { slots } = unconfirmed(this.lane, 3 + this.pick(10));
     const looked = slots.flatMap(({ hashes }) => hashes);
     const { block, sequence, receipts } = this.chain.finalView(looked);
     this.#evidence.push({ block, sequence, looked, receipts });

@@ -25,11 +25,6 @@ afterAll(() => server.close());
 
 const signerData = z.strictObject({ accountNumber: z.number(), sequence: z.number(), chainId: z.string() });
 
-async function ask(query: string): Promise<Response> {
-  const { status, ...answer } = await server.fetch(`/?${query}`, { method: "POST" });
-  return { status, ...answer };
-}
-
 async function sequence(query: string): Promise<number> {
   const answer = await server.fetch(`/?${query}`, { method: "POST" });
   const text = await answer.text();

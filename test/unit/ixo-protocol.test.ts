@@ -135,8 +135,9 @@ describe("requests with an id", () => {
     const bench = new IxoBench();
     const request = { ...PAIR, chainSequence: 100, requestId: "job-1" };
     expect((await bench.call(request)).sequence).toBe(100);
-    expect((await bench.call(request)).sequence).toBe(100);
     const next = bench.sequence(100);
+    await idle();
+    expect((await bench.call(request)).sequence).toBe(100);
     await bench.clock.advance(400);
     expect(await next).toBe(101);
   });
@@ -205,6 +206,15 @@ describe("reset", () => {
       { sequence: 100, afterMs: 400 },
       { sequence: 101, afterMs: 800 },
     ]);
+  });
+
+  test("a call after it waits for the stagger of the one before it", async () => {
+    const bench = new IxoBench();
+    await bench.sequence(100);
+    await bench.reset(PAIR);
+    const calls = together(bench, [() => bench.call(FROM_100)]);
+    await bench.clock.advance(1000);
+    expect(await calls).toEqual([{ sequence: 100, afterMs: 400 }]);
   });
 
   test("it forgets the ids of requests", async () => {

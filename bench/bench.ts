@@ -1,0 +1,131 @@
+// `npm run bench`: Lockstep against baselines of the same run, on this machine. `-- --quick` measures less of each.
+// Everything listens on 127.0.0.1, on free ports, and keeps its state in a folder of its own that is removed.
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { startAnvil } from "../ops/anvil.ts";
+import { interruption } from "../ops/interruption.ts";
+import { freePort } from "../ops/ports.ts";
+import { startStack } from "../ops/stack.ts";
+import { startBenchWorker } from "./bench-worker.ts";
+import { fundedStrangers } from "./chain.ts";
+import { admissionLines } from "./part-admission.ts";
+import { confirmedLines } from "./part-confirmed.ts";
+import { costLines } from "./part-cost.ts";
+import { laneLines } from "./part-lane.ts";
+import { filledConfirmedLines, filledLaneLines } from "./part-settled-rows.ts";
+import type { Tally } from "./reports.ts";
+import { FULL, QUICK, type Sizes } from "./sizes.ts";
+import type { Target } from "./submissions.ts";
+import { shown, table, type Line } from "./table.ts";
+
+const STRANGERS = 10;
+const interrupted = interruption();
+const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
+const sizes = values.quick ? QUICK : FULL;
+const stateDir = mkdtempSync(join(tmpdir(), "lockstep-bench-"));
+/** What has been started, last first. */
+const running: { readonly stop: () => Promise<void> }[] = [];
+const begunMs = performance.now();
+
+try {
+  const { lines, tally } = await Promise.race([measure(sizes), untilInterrupted()]);
+  const [processor] = cpus();
+  console.log(`\n${table(lines)}`);
+  console.log(`\nWhere the time of (d) went, ${shown(sizes.costed)} directives:\n\n${stages(tally)}`);
+  console.log(
+    `\n${availableParallelism()} cores (${processor?.model ?? "unknown"}), Node ${process.version}, ${seconds()} s`,
+  );
+  if (lines.some(({ target }) => target?.met === false)) process.exitCode = 1;
+} catch (error) {
+  if (!interrupted.signal.aborted) console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+} finally {
+  for (const part of running.splice(0)) await part.stop();
+  rmSync(stateDir, { recursive: true, force: true });
+}
+process.exit(interrupted.exitCode() ?? process.exitCode);
+
+async function measure(size: Sizes): Promise<{ readonly lines: readonly Line[]; readonly tally: Tally }> {
+  const anvil = await started(startAnvil({ port: 0, blockTimeSeconds: 1, quiet: true }));
+  const strangers = await fundedStrangers(anvil.url, STRANGERS);
+
+  const product = await startProduct(anvil.url);
+  say("confirmed transactions");
+  const confirmed = await confirmedLines(product.target, strangers, size);
+  say("submissions");
+  const admission = await admissionLines(product.target, size);
+  await product.stop();
+
+  const worker = await started(startBenchWorker({ port: await freePort(), stateDir, chainUrl: anvil.url }));
+  say("one lane");
+  const lane = await laneLines(worker, size);
+  say("cost");
+  const { lines: cost, tally } = await costLines(worker, size);
+  say("one lane with a past");
+  const filledLane = await filledLaneLines(worker, size);
+  await ended(worker);
+
+  const again = await startProduct(anvil.url);
+  say("confirmed transactions of a lane with a past");
+  const filledConfirmed = await filledConfirmedLines(again.target, size);
+  await again.stop();
+  return { lines: [...lane, ...confirmed, ...admission, ...cost, ...filledLane, ...filledConfirmed], tally };
+}
+
+/** Lockstep as `npm start` runs it, on a chain that runs already and on the lanes that are there. */
+async function startProduct(chainUrl: string): Promise<{ target: Target; stop: () => Promise<void> }> {
+  const stack = await started(
+    startStack({
+      port: await freePort(),
+      chainPort: Number(new URL(chainUrl).port),
+      chainUrl,
+      stateDir,
+      fresh: false,
+      withSender: false,
+      quiet: true,
+      log: () => undefined,
+      signal: interrupted.signal,
+    }),
+  );
+  return { target: stack, stop: () => ended(stack) };
+}
+
+async function started<Part extends { stop(): Promise<void> }>(starting: Promise<Part>): Promise<Part> {
+  const part = await starting;
+  running.unshift(part);
+  return part;
+}
+
+async function ended(part: { stop(): Promise<void> }): Promise<void> {
+  running.splice(running.indexOf(part), 1);
+  await part.stop();
+}
+
+function untilInterrupted(): Promise<never> {
+  return new Promise((_, reject) => {
+    interrupted.signal.addEventListener("abort", () => reject(new Error("interrupted")));
+  });
+}
+
+function say(what: string): void {
+  console.error(`${String(seconds()).padStart(4)} s  ${what}`);
+}
+
+function seconds(): number {
+  return Math.round((performance.now() - begunMs) / 1000);
+}
+
+/** Wall time by stage for 100 directives. Stages overlap: three flights of a lane are under way at once. */
+function stages({ stages: all }: Tally): string {
+  const rows = Object.entries(all)
+    .toSorted(([, left], [, right]) => right.ms - left.ms)
+    .map(([name, { calls, ms }]) => [name, String(calls), shown((ms / sizes.costed) * 100)]);
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [
+    line(["stage", "calls", "ms for 100 directives"]),
+    line(["---", "--:", "--:"]),
+    ...rows.map(line),
+  ].join("\n");
+}
