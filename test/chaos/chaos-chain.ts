@@ -1,15 +1,8 @@
-import {
-  createPublicClient,
-  createWalletClient,
-  defineChain,
-  getContractAddress,
-  http,
-  type PublicClient,
-} from "viem";
+import { createPublicClient, createWalletClient, defineChain, http, type PublicClient } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { z } from "zod";
 import { startAnvil } from "../../ops/anvil.ts";
-import { anvilAccount, type AnvilAccount } from "../../ops/anvil-accounts.ts";
+import type { AnvilAccount } from "../../ops/anvil-accounts.ts";
 
 /** A local chain, and what can go wrong with it. Every fault throws while the node is away. */
 export interface ChaosChain {
@@ -33,10 +26,7 @@ export interface ChaosChain {
   stop(): Promise<void>;
 }
 
-const DEPLOYER = anvilAccount(9);
-/** Deploys a contract that reverts whatever is called: PUSH1 0, PUSH1 0, REVERT. */
-const DEPLOY_REVERTER = "0x6460006000fd6000526005601bf3";
-/** No reorg reaches below. */
+/** No reorg reaches the first block. */
 const FIRST_BLOCKS = 8;
 const SINK = "0x00000000000000000000000000000000000f0e16";
 const GWEI = 1_000_000_000n;
@@ -45,9 +35,6 @@ const poolSchema = z.object({
   pending: z.record(z.string(), z.record(z.string(), z.object({ hash: z.string() }))),
   queued: z.record(z.string(), z.record(z.string(), z.object({ hash: z.string() }))),
 });
-
-/** A contract that reverts, on every chain that `startChaosChain` starts. */
-export const REVERTING_CONTRACT = getContractAddress({ from: DEPLOYER.address, nonce: 0n });
 
 export async function startChaosChain(port: number, stateFile: string): Promise<ChaosChain> {
   const start = () =>
@@ -82,15 +69,7 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
     return result;
   }
 
-  const deployer = createWalletClient({
-    account: privateKeyToAccount(DEPLOYER.privateKey),
-    chain,
-    transport,
-  });
-  await deployer.sendTransaction({ data: DEPLOY_REVERTER });
   await rpc("anvil_mine", FIRST_BLOCKS);
-  if ((await client.getCode({ address: REVERTING_CONTRACT })) === undefined)
-    throw new Error("the chain has no reverting contract");
   return {
     url: anvil.url,
     port,

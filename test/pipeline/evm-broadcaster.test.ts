@@ -213,6 +213,15 @@ describe("a look-up on a real chain", () => {
     expect(answer.ok && answer.value.receipts.map(({ hash }) => hash)).toEqual(
       signed.map(({ hash }) => hash),
     );
+    const byBlock = await chain.alice.lookUp(
+      signed.map(({ hash }) => hash),
+      1,
+      0,
+    );
+    expect(byBlock.ok && byBlock.value.receipts.length).toBe(500);
+    expect(byBlock.ok && answer.ok && new Set(byBlock.value.looked)).toEqual(
+      new Set(answer.ok ? answer.value.looked : []),
+    );
   });
 
   it("forgets a block that was reorganized away", async () => {

@@ -39,6 +39,8 @@ export interface Chain {
   readonly estimate?: (call: Call) => Item;
   readonly block?: (number: number) => Item;
   readonly receipt?: (hash: string) => Item;
+  /** Without it, the node does not know the method. */
+  readonly blockReceipts?: (number: number) => Item;
   readonly send?: (raw: string) => Item;
   readonly transaction?: (hash: string) => Item;
 }
@@ -77,6 +79,9 @@ export function decide(chain: Chain): (call: Call) => Item {
         return (chain.estimate ?? (() => ({ result: "0x5208" })))(call);
       case "eth_getTransactionReceipt":
         return (chain.receipt ?? (() => ({ result: null })))(text.parse(first));
+      case "eth_getBlockReceipts":
+        if (chain.blockReceipts !== undefined) return chain.blockReceipts(Number(text.parse(first)));
+        return { error: { code: -32601, message: "Method not found" } };
       case "eth_sendRawTransaction":
         return (chain.send ?? ((raw) => ({ result: hash(rawIndex(raw)) })))(text.parse(first));
       case "eth_getTransactionByHash":

@@ -168,4 +168,76 @@ describe("a look-up", () => {
       error: { code: "unauthorized" },
     });
   });
+
+  describe("of many hashes", () => {
+    const hashes = Array.from({ length: 60 }, (_, index) => hash(index));
+    const receiptOf = (asked: string, number: number, more: Record<string, unknown> = {}) => ({
+      transactionHash: asked,
+      blockNumber: hex(number),
+      blockHash: blockHash(number),
+      status: "0x1",
+      ...more,
+    });
+    const half = (number: number) => ({
+      result: hashes.filter((_, index) => index % 2 === number % 2).map((asked) => receiptOf(asked, number)),
+    });
+    const methods = (endpoint: { batches: readonly (readonly { method: string }[])[] }) =>
+      endpoint.batches.flat().map(({ method }) => method);
+
+    it("that were included lately reads their blocks instead", async () => {
+      const { broadcaster, endpoint } = await against({
+        nonce: () => ({ result: hex(60) }),
+        blockReceipts: half,
+      });
+      const answer = await broadcaster.lookUp(hashes, 1, 18);
+      expect(answer.ok && new Set(answer.value.looked)).toEqual(new Set(hashes));
+      expect(answer.ok && answer.value.receipts.filter(({ block: at }) => at === 19)).toHaveLength(30);
+      expect(answer.ok && answer.value.sequence).toBe(60);
+      expect(methods(endpoint)).not.toContain("eth_getTransactionReceipt");
+    });
+
+    it("asks by hash for what those blocks do not hold", async () => {
+      const { broadcaster } = await against({
+        blockReceipts: (number) => (number === 20 ? half(20) : { result: [] }),
+        receipt: (asked) => (asked === hash(1) ? mined(asked, 12) : { result: null }),
+      });
+      const answer = await broadcaster.lookUp(hashes, 1, 18);
+      expect(answer.ok && new Set(answer.value.looked)).toEqual(new Set(hashes));
+      expect(answer.ok && answer.value.receipts.find((found) => found.hash === hash(1))?.block).toBe(12);
+      expect(answer.ok && answer.value.receipts).toHaveLength(31);
+    });
+
+    it.each([
+      ["a node that does not know the method", undefined],
+      ["receipts of another block", () => ({ result: hashes.map((asked) => receiptOf(asked, 3)) })],
+      [
+        "the anchor's number with another hash",
+        (number: number) => ({
+          result: hashes.map((asked) => receiptOf(asked, number, { blockHash: blockHash(number, 9) })),
+        }),
+      ],
+      [
+        "a receipt without a status",
+        (number: number) => ({ result: hashes.map((asked) => receiptOf(asked, number, { status: null })) }),
+      ],
+    ])("asks by hash after %s", async (_, blockReceipts) => {
+      const { broadcaster, endpoint } = await against({
+        receipt: (asked) => mined(asked, 19),
+        ...(blockReceipts === undefined ? {} : { blockReceipts }),
+      });
+      const answer = await broadcaster.lookUp(hashes, 1, 19);
+      expect(answer.ok && answer.value.receipts).toHaveLength(60);
+      expect(methods(endpoint).filter((method) => method === "eth_getTransactionReceipt")).toHaveLength(60);
+    });
+
+    it("asks by hash when the last evidence is long ago", async () => {
+      const { broadcaster, endpoint } = await against({
+        receipt: (asked) => mined(asked, 4),
+        blockReceipts: half,
+      });
+      const answer = await broadcaster.lookUp(hashes, 1, 5);
+      expect(answer.ok && answer.value.receipts).toHaveLength(60);
+      expect(methods(endpoint)).not.toContain("eth_getBlockReceipts");
+    });
+  });
 });

@@ -1,0 +1,51 @@
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { unreachable } from "../../domain/result.ts";
+
+export type MacEncoding = "hex" | "base64";
+
+/**
+ * The bytes of one HMAC-SHA256. Null for everything else: other lengths, alphabets or padding. A base64 text whose
+ * spare bits are not zero is none either, so that one MAC has one spelling; hex may be of either case.
+ */
+export function decodeMac(text: string, encoding: MacEncoding): Uint8Array | null {
+  switch (encoding) {
+    case "hex":
+      return /^[0-9a-fA-F]{64}$/.test(text) ? hexToBytes(text) : null;
+    case "base64":
+      return /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(text) ? decodeBase64(text) : null;
+    default:
+      return unreachable(encoding);
+  }
+}
+
+/** Standard alphabet, padding optional. Null for what is not base64. */
+export function decodeBase64(text: string): Uint8Array | null {
+  const digits = /^([A-Za-z0-9+/]*)(?:={0,2})$/.exec(text)?.[1];
+  if (digits === undefined || digits.length % 4 === 1) return null;
+  if (text.length !== digits.length && text.length % 4 !== 0) return null;
+  return Uint8Array.from(atob(digits), (character) => character.charCodeAt(0));
+}
+
+/** HMAC-SHA256 of `prefix` (as UTF-8) and `body`. `key` must not be empty: WebCrypto throws on such a key. */
+export async function hmacSha256(key: Uint8Array, prefix: string, body: Uint8Array): Promise<Uint8Array> {
+  const head = new TextEncoder().encode(prefix);
+  const content = new Uint8Array(head.length + body.length);
+  content.set(head);
+  content.set(body, head.length);
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const imported = await crypto.subtle.importKey("raw", Uint8Array.from(key), algorithm, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, content));
+}
+
+/** Whether one of the MACs is one of the candidates. Compares all pairs to the last byte, whatever it finds. */
+export function anyEqual(macs: readonly Uint8Array[], candidates: readonly Uint8Array[]): boolean {
+  let equal = 0;
+  for (const mac of macs) {
+    for (const candidate of candidates) {
+      let difference = mac.length ^ candidate.length;
+      for (const [index, byte] of mac.entries()) difference |= byte ^ (candidate[index] ?? 0);
+      equal |= Number(difference === 0);
+    }
+  }
+  return equal === 1;
+}
