@@ -24,7 +24,7 @@ export interface ConfirmationsContext<Terms> {
 type Batch = { readonly messages: readonly Pick<QueueMessage, "body" | "ack">[] };
 
 /** Slots looked up in one round; rounds go on while they bring finality. */
-const LOOK_UP = 500;
+const LOOK_UP = 2000;
 const MAX_ROUNDS = 20;
 
 export async function consumeConfirmations<Terms>(

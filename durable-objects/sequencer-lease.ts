@@ -1,4 +1,4 @@
-import type { Bump, Burn, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
+import type { Bump, Burn, LentDirective, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
 import {
   die,
   holesOf,
@@ -7,7 +7,6 @@ import {
   openSlots,
   retreat,
   workedMs,
-  type DirectiveRecord,
   type LaneState,
   type Lease,
   type Moment,
@@ -88,7 +87,7 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     leaseMs: policy.leaseSeconds * 1000,
     range,
     holes: holes.length,
-    directives: directives.map((record) => ({ id: record.id, payload: lane.payloadOf(record) })),
+    directives: directives.map(({ id, payload }) => ({ id, payload })),
     more,
     rebroadcast: rebroadcast.flatMap(({ sequence, transactions }) => {
       const last = transactions.findLast(isExposed);
@@ -109,14 +108,18 @@ function bumpOf(lane: LaneState, slot: Slot): Bump[] {
   return [{ ...replacedBy(slot), directive: { id: record.id, payload: lane.payloadOf(record) } }];
 }
 
+interface DueDirective extends LentDirective {
+  readonly admission: number;
+}
+
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
 function dueDirectives(
   lane: LaneState,
   lent: ReadonlySet<string>,
   nowMs: number,
   giveUpAfterSeconds: number,
-): readonly DirectiveRecord[] {
-  const due: DirectiveRecord[] = [];
+): readonly DueDirective[] {
+  const due: DueDirective[] = [];
   let chars = 0;
   for (const record of lane.backlogDue(nowMs, MAX_FLIGHT, lent)) {
     const cause = record.failure ?? lane.header.outage?.failure ?? null;
@@ -133,9 +136,10 @@ function dueDirectives(
         atMs: nowMs,
       });
     } else {
-      chars += lane.payloadOf(record).length;
+      const payload = lane.payloadOf(record);
+      chars += payload.length;
       if (due.length > 0 && chars > MAX_FLIGHT_CHARS) break;
-      due.push(record);
+      due.push({ id: record.id, admission: record.admission, payload });
     }
   }
   return due;
