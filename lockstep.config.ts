@@ -25,6 +25,7 @@ export default defineConfig({
         maxUnconfirmed: 5000,
         leaseSeconds: 6,
         rpcTimeoutSeconds: 2,
+        probeSeconds: 2,
       },
     },
   },

@@ -34,6 +34,8 @@ export interface ChainPolicy {
   readonly leaseSeconds: number;
   /** One JSON-RPC call may take so long. Less than a third of `leaseSeconds`. */
   readonly rpcTimeoutSeconds: number;
+  /** A degraded lane, or one whose chain is away, tries again after so long to twice as long, with jitter. */
+  readonly probeSeconds: number;
   /** The time budget of transient failures; time paused or broken does not count. */
   readonly giveUpAfterSeconds: number;
   /** Payloads and raw bytes of what is settled are kept so long; ids, digests and outcomes stay for good. */
@@ -53,6 +55,7 @@ export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
   maxFlights: 3,
   leaseSeconds: 30,
   rpcTimeoutSeconds: 8,
+  probeSeconds: 15,
   giveUpAfterSeconds: 24 * 3600,
   retentionSeconds: 30 * 24 * 3600,
   breakerAfter: 5,

@@ -87,7 +87,9 @@ export function ring(lane: LaneState, moment: Moment): Ring {
   if (doorbell) header.ringAtMs = null;
   const confirmation = header.confirmAtMs !== null && header.confirmAtMs <= nowMs;
   // R6: three failed look-ups make it a probe, at a slower and jittered pace.
-  const everySeconds = isLookUpBroken(header) ? 15 + 15 * moment.random() : policy.confirmEverySeconds;
+  const everySeconds = isLookUpBroken(header)
+    ? policy.probeSeconds * (1 + moment.random())
+    : policy.confirmEverySeconds;
   if (confirmation) header.confirmAtMs = nowMs + everySeconds * 1000;
   if (header.pruneAtMs !== null && header.pruneAtMs <= nowMs) prune(lane, moment);
   const letters = lane.lettersOwedDue(nowMs, MAX_LETTERS).flatMap((id): LetterKey[] => {

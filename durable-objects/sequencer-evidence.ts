@@ -48,8 +48,10 @@ function latestValidity(transactions: readonly Transaction[]): number | null {
 export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): ConfirmAnswer {
   const { header } = lane;
   expireLeases(lane, moment.nowMs);
-  if (isLookUpBroken(header))
+  if (isLookUpBroken(header)) {
     lane.addEvent({ atMs: moment.nowMs, kind: "recovered", detail: "a look-up succeeded" });
+    header.confirmAtMs = moment.nowMs + moment.policy.confirmEverySeconds * 1000;
+  }
   header.lookUpFailures = 0;
   header.evidenceBlock = Math.max(header.evidenceBlock ?? 0, evidence.block);
   if (header.next !== null && evidence.sequence >= header.floor) header.floorAssumed = false;

@@ -28,7 +28,6 @@ import {
 
 /** A chain that jumps farther than this is not believed: the RPC URL may be of another chain. */
 const MAX_ADOPTED = 10_000;
-const PROBE_SECONDS = 15;
 
 /**
  * Takes what became of a flight. A stale token changes nothing (R2); a slot is released only here, and only when
@@ -48,7 +47,7 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
   settleRefusals(lane, lease, settlement.refusals, moment);
   settleOutage(lane, lease, settlement, moment);
   endLease(lane, lease, nowMs);
-  if (settlement.reading !== null) adopt(lane, settlement.reading, nowMs);
+  if (settlement.reading !== null) adopt(lane, settlement.reading, moment);
   promoteHead(lane, nowMs);
   return { kind: "settled", next: settlement.renew ? take(lane, lease.holder, moment) : { kind: "empty" } };
 }
@@ -236,11 +235,11 @@ function settleOutage(
 }
 
 /** The lane waits as a whole: attempts and `notBefore` live here, so that no doorbell shortens the delay. */
-function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, random }: Moment): void {
+function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, policy, random }: Moment): void {
   const attempts = (lane.header.outage?.attempts ?? 0) + 1;
   const delaySeconds = retryDelaySeconds(attempts, random(), failure.retryAfterSeconds, {
     baseSeconds: 1,
-    capSeconds: 60,
+    capSeconds: 2 * policy.probeSeconds,
   });
   lane.header.outage = { attempts, notBeforeMs: nowMs + delaySeconds * 1000, failure };
 }
@@ -261,7 +260,7 @@ function countCredentialFailure(
 }
 
 /** R11: a chain that is ahead is adopted by `skipped` slots, which reopen if it falls back before they are final. */
-function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void {
+function adopt(lane: LaneState, { sequence }: ChainReading, { nowMs, policy, random }: Moment): void {
   const { header } = lane;
   header.chainSequence = sequence;
   if (header.next === null) {
@@ -279,7 +278,7 @@ function adopt(lane: LaneState, { sequence }: ChainReading, nowMs: number): void
       ? `the chain's sequence ${sequence} is below ${header.floor}, which was final: it was reset, or the RPC URL is of another chain`
       : `the chain's sequence ${sequence} is more than ${MAX_ADOPTED} ahead of ${header.next}`;
     if (header.degraded === null) lane.addEvent({ atMs: nowMs, kind: "degraded", detail: reason });
-    header.degraded = { reason, probeAtMs: nowMs + PROBE_SECONDS * 1000 };
+    header.degraded = { reason, probeAtMs: nowMs + policy.probeSeconds * (1 + random()) * 1000 };
     return;
   }
   if (header.degraded !== null)

@@ -7,8 +7,8 @@ import type { Good, Traffic } from "./traffic.ts";
 
 const BATCH = 25;
 const CONCURRENT = 5;
-/** How long the chain cannot be reached: too short for three look-ups to fail, after which a lane looks less often. */
-const OUTAGE_MS = 1900;
+/** How long the chain cannot be reached: long enough for look-ups to fail three times, and the lanes to degrade. */
+const OUTAGE_MS = 5000;
 const TICK_MS = 100;
 const CRASH_BATCH = 20;
 const RECOVER_WITHIN_MS = 20_000;

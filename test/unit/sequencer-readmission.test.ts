@@ -101,7 +101,9 @@ describe("degraded", () => {
       lookUpFailed(script.lane, { code: "network_error", message: "test" }, moment());
     }
     expect(take(script.lane, "test", moment()).kind).toBe("degraded");
+    script.lane.header.confirmAtMs = script.nowMs + 86_400_000;
     confirm(script.lane, { block: 9, sequence: 0, looked: [], receipts: [] }, moment());
+    expect(script.lane.header.confirmAtMs).toBe(script.nowMs + moment().policy.confirmEverySeconds * 1000);
     expect(takeWork().directives.map(({ id }) => id)).toEqual(["b"]);
   });
 });
