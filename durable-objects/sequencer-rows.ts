@@ -3,8 +3,19 @@ import { isFailureCode } from "../domain/failure.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
 import type { DirectiveRecord, LaneHeader, Slot } from "./sequencer-state.ts";
 
+/** The part of the Durable Object's SQL that a lane uses. */
+export interface LaneSql {
+  exec(
+    query: string,
+    ...bindings: (string | number | null)[]
+  ): Iterable<SqlRow> & { toArray(): SqlRow[]; one(): SqlRow };
+}
+
+type SqlRow = Record<string, SqlValue>;
+type SqlValue = ArrayBuffer | string | number | null;
+
 /** A text column. */
-export function text(value: SqlStorageValue | undefined): string {
+export function text(value: SqlValue | undefined): string {
   if (typeof value === "string") return value;
   throw new Error("the lane's database holds a value of another type");
 }
@@ -116,7 +127,7 @@ export function readHeader(json: string): LaneHeader {
   return headerSchema.parse(JSON.parse(json));
 }
 
-export function readDirective(row: Record<string, SqlStorageValue>): DirectiveRecord {
+export function readDirective(row: Record<string, SqlValue>): DirectiveRecord {
   const { facts, ...columns } = row;
   return { ...directiveSchema.parse(columns), ...factsSchema.parse(JSON.parse(text(facts))) };
 }

@@ -1,5 +1,5 @@
 import type { LaneEvent } from "../domain/lane.ts";
-import { readDirective, readFlight, readHeader, text } from "./sequencer-rows.ts";
+import { readDirective, readFlight, readHeader, text, type LaneSql } from "./sequencer-rows.ts";
 import {
   newHeader,
   type DirectiveRecord,
@@ -31,7 +31,7 @@ const ENDED: ReadonlySet<string> = new Set(["confirmed", "reverted", "replaced"]
  */
 export class LaneStorage implements LaneState {
   readonly header: LaneHeader;
-  readonly #sql: SqlStorage;
+  readonly #sql: LaneSql;
   readonly #slots = new Map<number, Slot>();
   /** The flight whose row holds a sequence. */
   readonly #flightOf = new Map<number, number>();
@@ -43,7 +43,7 @@ export class LaneStorage implements LaneState {
   #flightOpen = false;
   #savedHeader: string;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: LaneSql) {
     this.#sql = sql;
     sql.exec(SCHEMA);
     const [row] = sql.exec("SELECT header FROM lane").toArray();

@@ -16,6 +16,10 @@ import {
 } from "./lane-script.ts";
 import { take } from "../../durable-objects/sequencer-lease.ts";
 import { readmit } from "../../durable-objects/sequencer-readmission.ts";
+import { NEW_IXO_LANE, transition } from "../../durable-objects/ixo-sequence-state.ts";
+import { LaneStorage } from "../../durable-objects/sequencer-storage.ts";
+import { MirroredLane } from "./mirrored-lane.ts";
+import { nodeSql } from "./node-sql.ts";
 import { World } from "./world.ts";
 
 /** One random history, then calm. The first thing that does not hold, or null. */
@@ -105,7 +109,48 @@ export const SCRIPTS: Readonly<Record<string, () => string | null>> = {
     admitAll("b");
     return record(takeWork().token, entry(0, "b")).kind === "recorded" ? "b has a's number" : null;
   },
+  "what is settled is kept for ever": () => {
+    const sql = nodeSql();
+    const world = new World(chance(5), { lane: new MirroredLane(sql) });
+    world.admitSome(3);
+    if (!world.calm()) return "the lane did not come to rest";
+    world.checkEnd();
+    const stored = new LaneStorage(sql);
+    for (let from: number | null = 0; from !== null;)
+      from = stored.prune(Number.MAX_SAFE_INTEGER, from, 2).next;
+    const ended = [...world.lane.directives.values()].filter(({ state }) => state === "confirmed");
+    if (ended.length === 0) return "nothing was confirmed";
+    if (ended.some(({ id }) => stored.directive(id)?.digest !== id)) return "an outcome is gone";
+    const kept = ended.filter((record) => stored.payloadOf(record) !== "");
+    const flights = sql.exec("SELECT flight FROM flights WHERE closed_ms IS NOT NULL").toArray();
+    return kept.length + flights.length === 0
+      ? null
+      : `${kept.length} payloads and ${flights.length} flights are left`;
+  },
+  "a number that is pending is given out again after seven idle seconds": () => {
+    const sequences = ixoGrants([0, 7100]);
+    return sequences[0] === sequences[1] ? `${sequences[0]} was given out twice` : null;
+  },
+  "a lost number jams a client that keeps calling": () => {
+    const sequences = ixoGrants(Array.from({ length: 120 }, (_, call) => call * 350));
+    return sequences.lastIndexOf(5) > 0 ? null : "the lost number was never given out again";
+  },
 };
+
+/** The numbers that a client of the ixo protocol gets at these times, while the chain stands at 5. */
+function ixoGrants(atMs: readonly number[]): readonly (number | null)[] {
+  let lane = NEW_IXO_LANE;
+  return atMs.map((at) => {
+    const ixoMoment = { nowMs: 1_000_000 + at, minDelayMs: 0, healAfterMs: 30_000 };
+    let sequence: number | null = null;
+    for (const kind of ["reading", "grant"] as const) {
+      const step = transition(lane, { kind, chainSequence: 5 }, ixoMoment);
+      if (!step.ok) throw new Error(step.error.kind);
+      ({ lane, sequence } = step.value);
+    }
+    return sequence;
+  });
+}
 
 export function scriptFault(name: string): string | null {
   begin();

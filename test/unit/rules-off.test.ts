@@ -151,6 +151,20 @@ const RULES: readonly RuleOff[] = [
     put: "",
   },
   {
+    rule: "R10 payloads of what is settled are dropped",
+    file: "sequencer-storage.ts",
+    find: 'new Set(["confirmed", "reverted", "replaced"])',
+    put: 'new Set(["reverted", "replaced"])',
+    script: "what is settled is kept for ever",
+  },
+  {
+    rule: "R10 bytes of what is settled are dropped",
+    file: "sequencer-storage.ts",
+    find: "DELETE FROM flights WHERE closed_ms < ?",
+    put: "DELETE FROM flights WHERE closed_ms < 0 AND 0 < ?",
+    script: "what is settled is kept for ever",
+  },
+  {
     rule: "R11 no hole is left below a recorded number",
     file: "sequencer-lease.ts",
     find: "if (holes.length > 0) return {",
@@ -169,6 +183,20 @@ const RULES: readonly RuleOff[] = [
     file: "sequencer-settlement.ts",
     find: 'slot.state === "skipped" && slot.sequence >= sequence',
     put: 'slot.state === "skipped" && slot.sequence < 0',
+  },
+  {
+    rule: "R12 staleness is judged by the oldest unsettled number",
+    file: "ixo-sequence-state.ts",
+    find: "nowMs - oldestSinceMs >= healAfterMs",
+    put: "nowMs - (lane.grantedAtMs ?? nowMs) >= 7000",
+    script: "a lost number jams a client that keeps calling",
+  },
+  {
+    rule: "R12 a pending number is not given out again",
+    file: "ixo-sequence-state.ts",
+    find: "nowMs - oldestSinceMs >= healAfterMs",
+    put: "nowMs - (lane.grantedAtMs ?? nowMs) >= 7000",
+    script: "a number that is pending is given out again after seven idle seconds",
   },
 ];
 

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { ACTIONS, chance } from "../model/history.ts";
-import { MirroredLane } from "./mirrored-lane.ts";
+import { MirroredLane } from "../model/mirrored-lane.ts";
 import { World } from "../model/world.ts";
 
 test("the lane in SQLite, opened anew after each event, is the lane in memory over random histories", async () => {

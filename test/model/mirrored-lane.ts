@@ -1,18 +1,19 @@
 import type { LaneEvent } from "../../domain/lane.ts";
 import type { DirectiveRecord, Slot } from "../../durable-objects/sequencer-state.ts";
+import type { LaneSql } from "../../durable-objects/sequencer-rows.ts";
 import { LaneStorage } from "../../durable-objects/sequencer-storage.ts";
-import { MemoryLane } from "../model/memory-lane.ts";
+import { MemoryLane } from "./memory-lane.ts";
 
 /**
  * The lane in memory and the lane in SQLite, side by side: every read is compared, and after every event the SQLite
  * one is thrown away and opened again, as after an eviction. `differs` says the first difference.
  */
 export class MirroredLane extends MemoryLane {
-  readonly #sql: SqlStorage;
+  readonly #sql: LaneSql;
   #storage: LaneStorage;
   differs: string | null = null;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: LaneSql) {
     super();
     this.#sql = sql;
     this.#storage = new LaneStorage(sql);
