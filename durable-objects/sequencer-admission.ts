@@ -10,39 +10,49 @@ export function admit(
   lane: LaneState,
   account: AccountId,
   admissions: readonly Admission[],
-  { nowMs }: Moment,
+  moment: Moment,
 ): readonly AdmissionAnswer[] {
   const { header } = lane;
   if (header.account !== null && header.account !== account) throw new Error("a lane serves one account");
   header.account = account;
-  return admissions.map(({ id, digest, payload, expiresAtMs }): AdmissionAnswer => {
-    const known = lane.directive(id);
+  const existing = lane.existing(admissions.map(({ id }) => id));
+  const fresh = new Map<string, { readonly record: DirectiveRecord; readonly payload: string }>();
+  const answers = admissions.map((admission): AdmissionAnswer => {
+    const { id, digest, payload } = admission;
+    const known = fresh.get(id)?.record ?? (existing.has(id) ? lane.directive(id) : undefined);
     if (known !== undefined) {
       return { kind: known.digest === digest ? "duplicate" : "conflict", status: statusOf(lane, known) };
     }
-    const record: DirectiveRecord = {
-      id,
-      digest,
-      admission: header.nextAdmission,
-      state: "queued",
-      attempts: 0,
-      notBeforeMs: nowMs,
-      expiresAtMs,
-      budgetFromMs: nowMs,
-      pausedMsBefore: header.pausedMs + (header.paused === null ? 0 : nowMs - header.paused.sinceMs),
-      generation: 0,
-      sequence: null,
-      log: [],
-      firstFailure: null,
-      failure: null,
-      admittedAtMs: nowMs,
-      updatedAtMs: nowMs,
-    };
+    fresh.set(id, { record: newRecord(lane, admission, moment), payload });
     header.nextAdmission += 1;
     header.counts.admitted += 1;
-    lane.putDirective(record);
-    lane.putPayload(record, payload);
-    lane.enqueue(record);
     return { kind: "admitted", status: "queued" };
   });
+  if (fresh.size > 0) lane.insert([...fresh.values()]);
+  return answers;
+}
+
+function newRecord(
+  { header }: LaneState,
+  { id, digest, expiresAtMs }: Admission,
+  { nowMs }: Moment,
+): DirectiveRecord {
+  return {
+    id,
+    digest,
+    admission: header.nextAdmission,
+    state: "queued",
+    attempts: 0,
+    notBeforeMs: nowMs,
+    expiresAtMs,
+    budgetFromMs: nowMs,
+    pausedMsBefore: header.pausedMs + (header.paused === null ? 0 : nowMs - header.paused.sinceMs),
+    generation: 0,
+    sequence: null,
+    log: [],
+    firstFailure: null,
+    failure: null,
+    admittedAtMs: nowMs,
+    updatedAtMs: nowMs,
+  };
 }

@@ -61,11 +61,14 @@ export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void
   } else header.confirmAtMs ??= moment.nowMs + moment.policy.confirmEverySeconds * 1000;
 }
 
-/** The one alarm's time: the earliest of all due times. */
+/**
+ * The one alarm's time: the earliest of all due times, in whole milliseconds. Set for a fraction, it would ring before
+ * what it is for, and be set again for the very time at which it rings: workerd loses such an alarm.
+ */
 export function alarmDueMs(lane: LaneState): number | null {
   const { ringAtMs, confirmAtMs, pruneAtMs } = lane.header;
   const due = [ringAtMs, confirmAtMs, pruneAtMs, lane.lettersOwedNextMs()].filter((atMs) => atMs !== null);
-  return due.length === 0 ? null : Math.min(...due);
+  return due.length === 0 ? null : Math.ceil(Math.min(...due));
 }
 
 /** R10. */

@@ -1,4 +1,5 @@
-import type { Bump, Burn, LentDirective, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
+import type { TimedFailure } from "../domain/failure.ts";
+import type { Bump, Burn, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
 import {
   die,
   holesOf,
@@ -7,6 +8,8 @@ import {
   openSlots,
   retreat,
   workedMs,
+  type DirectiveRecord,
+  type DueDirective,
   type LaneState,
   type Lease,
   type Moment,
@@ -108,10 +111,6 @@ function bumpOf(lane: LaneState, slot: Slot): Bump[] {
   return [{ ...replacedBy(slot), directive: { id: record.id, payload: lane.payloadOf(record) } }];
 }
 
-interface DueDirective extends LentDirective {
-  readonly admission: number;
-}
-
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
 function dueDirectives(
   lane: LaneState,
@@ -121,28 +120,37 @@ function dueDirectives(
 ): readonly DueDirective[] {
   const due: DueDirective[] = [];
   let chars = 0;
-  for (const record of lane.backlogDue(nowMs, MAX_FLIGHT, lent)) {
-    const cause = record.failure ?? lane.header.outage?.failure ?? null;
-    if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) {
-      die(lane, record, {
-        code: "expired",
-        message: `expiresAt was ${new Date(record.expiresAtMs).toISOString()}`,
-        atMs: nowMs,
-      });
-    } else if (cause !== null && workedMs(lane.header, record, nowMs) >= giveUpAfterSeconds * 1000) {
-      die(lane, record, {
-        code: "gave_up",
-        message: `last failure: ${cause.code}: ${cause.message}`,
-        atMs: nowMs,
-      });
-    } else {
-      const payload = lane.payloadOf(record);
-      chars += payload.length;
-      if (due.length > 0 && chars > MAX_FLIGHT_CHARS) break;
-      due.push({ id: record.id, admission: record.admission, payload });
+  for (const candidate of lane.backlogDue(nowMs, MAX_FLIGHT, lent)) {
+    const watched = candidate.watched || lane.header.outage !== null;
+    const record = watched ? lane.directive(candidate.id) : undefined;
+    const over = record === undefined ? null : timeOver(lane, record, nowMs, giveUpAfterSeconds);
+    if (record !== undefined && over !== null) {
+      die(lane, record, over);
+      continue;
     }
+    chars += candidate.payload.length;
+    if (due.length > 0 && chars > MAX_FLIGHT_CHARS) break;
+    due.push(candidate);
   }
   return due;
+}
+
+function timeOver(
+  { header }: LaneState,
+  record: DirectiveRecord,
+  nowMs: number,
+  giveUpAfterSeconds: number,
+): TimedFailure | null {
+  if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) {
+    return {
+      code: "expired",
+      message: `expiresAt was ${new Date(record.expiresAtMs).toISOString()}`,
+      atMs: nowMs,
+    };
+  }
+  const cause = record.failure ?? header.outage?.failure;
+  if (cause === undefined || workedMs(header, record, nowMs) < giveUpAfterSeconds * 1000) return null;
+  return { code: "gave_up", message: `last failure: ${cause.code}: ${cause.message}`, atMs: nowMs };
 }
 
 /** R3: an open slot is worked by one live lease. Lowest sequence first, each with what it needs. */
@@ -234,6 +242,7 @@ export function recordSigned(
   if (problem !== null) return { kind: "refused", reason: problem };
   const holes = holesLeft(lane, lease, entries);
   if (holes.length > 0) return { kind: "holes", sequences: holes };
+  const placed: number[] = [];
   for (const { sequence, id, hash, raw, validUntil } of entries) {
     const signed: Transaction = { hash, raw, token, validUntil, noop: id === null, state: "recorded" };
     const replaced = lane.slots.get(sequence);
@@ -256,9 +265,10 @@ export function recordSigned(
       signedAtMs: nowMs,
       burning: false,
     });
-    if (loan !== undefined) lane.dequeue(loan);
+    if (loan !== undefined) placed.push(loan.admission);
     lane.header.highestRecorded = Math.max(lane.header.highestRecorded ?? sequence, sequence);
   }
+  lane.dequeue(placed);
   return { kind: "recorded" };
 }
 

@@ -201,7 +201,7 @@ function release(
       const delayMs = retryDelaySeconds(record.attempts, random(), failure.retryAfterSeconds) * 1000;
       const waiting = { ...failed(record, failure), notBeforeMs: nowMs + delayMs };
       lane.putDirective(waiting);
-      lane.dequeue(waiting);
+      lane.dequeue([waiting.admission]);
       lane.enqueue(waiting);
       return;
     }
@@ -314,6 +314,6 @@ export function promoteHead(lane: LaneState, nowMs: number): void {
     return;
   const due = { ...head, notBeforeMs: nowMs };
   lane.putDirective(due);
-  lane.dequeue(head);
+  lane.dequeue([head.admission]);
   lane.enqueue(due);
 }

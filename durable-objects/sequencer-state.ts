@@ -23,7 +23,10 @@ export interface LaneState {
   putDirective(record: DirectiveRecord): void;
   /** What the directive asks for: empty once it is pruned (R10). */
   payloadOf(record: DirectiveRecord): string;
-  putPayload(record: DirectiveRecord, payload: string): void;
+  /** Those of the ids that the lane knows. */
+  existing(ids: readonly string[]): ReadonlySet<string>;
+  /** Writes new directives with their payloads, and puts them into the backlog. */
+  insert(admitted: readonly { readonly record: DirectiveRecord; readonly payload: string }[]): void;
   /**
    * R10: drops payloads and raw bytes of what ended before a time; id, digest and outcome stay for good. Dead ones are
    * kept: they may be replayed. Looks at `limit` payloads from admission `from` on. `next`: where to go on, null at the
@@ -37,9 +40,9 @@ export interface LaneState {
 
   /** The backlog: directives that are neither in an open slot nor terminal. */
   enqueue(record: DirectiveRecord): void;
-  dequeue(record: Pick<DirectiveRecord, "admission">): void;
+  dequeue(admissions: readonly number[]): void;
   /** Due ones, oldest admission first, without those that are in `except`. */
-  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[];
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[];
   backlogOldest(): DirectiveRecord | undefined;
   /** When the first of the backlog that is not in `except` is due: `nowMs` when it is already, null when there is none. */
   backlogNextDueMs(nowMs: number, except: ReadonlySet<string>): number | null;
@@ -52,6 +55,19 @@ export interface LaneState {
   lettersOwedCount(): number;
 
   addEvent(event: LaneEvent): void;
+}
+
+/** One of the backlog, without its facts: a flight is taken without reading them. */
+export interface DueDirective {
+  readonly id: string;
+  readonly admission: number;
+  readonly payload: string;
+  /** It expires, or has failed before: its facts may end it. */
+  readonly watched: boolean;
+}
+
+export function isWatched({ expiresAtMs, failure }: DirectiveRecord): boolean {
+  return expiresAtMs !== null || failure !== null;
 }
 
 /** The moment of an event, and what holds for the lane's chain. */
@@ -318,7 +334,7 @@ export function viewsOf(slot: Slot): readonly TransactionView[] {
 
 /** Writes the end of a directive that is dead: it owes a letter until the ledger has it (R7). */
 export function die(lane: LaneState, record: DirectiveRecord, failure: TimedFailure): void {
-  lane.dequeue(record);
+  lane.dequeue([record.admission]);
   lane.putDirective({ ...failed(record, failure), state: "dead" });
   lane.header.counts.dead += 1;
   lane.oweLetter(record.id, failure.atMs);

@@ -1,8 +1,10 @@
 import type { LaneEvent } from "../domain/lane.ts";
 import { readDirective, readFlight, readHeader, text, type LaneSql } from "./sequencer-rows.ts";
 import {
+  isWatched,
   newHeader,
   type DirectiveRecord,
+  type DueDirective,
   type LaneHeader,
   type LaneState,
   type Slot,
@@ -14,7 +16,7 @@ const SCHEMA = `
     id TEXT PRIMARY KEY, admission INTEGER NOT NULL, state TEXT NOT NULL, facts TEXT NOT NULL
   ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS payloads (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, payload TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS backlog (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, due_ms INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS backlog (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, due_ms INTEGER NOT NULL, watched INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS flights (flight INTEGER PRIMARY KEY, slots TEXT NOT NULL, closed_ms INTEGER);
   CREATE INDEX IF NOT EXISTS flights_open ON flights (flight) WHERE closed_ms IS NULL;
   CREATE TABLE IF NOT EXISTS letters_owed (id TEXT PRIMARY KEY, due_ms INTEGER NOT NULL) WITHOUT ROWID;
@@ -131,8 +133,45 @@ export class LaneStorage implements LaneState {
     return row === undefined ? "" : text(row["payload"]);
   }
 
-  putPayload({ admission, id }: DirectiveRecord, payload: string): void {
-    this.#sql.exec("INSERT INTO payloads (admission, id, payload) VALUES (?, ?, ?)", admission, id, payload);
+  existing(ids: readonly string[]): ReadonlySet<string> {
+    const rows = this.#sql.exec(
+      "SELECT id FROM directives WHERE id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(ids),
+    );
+    return new Set(Array.from(rows, (row) => text(row["id"])));
+  }
+
+  insert(admitted: readonly { readonly record: DirectiveRecord; readonly payload: string }[]): void {
+    // One statement for a table, not one for a row: a statement costs more than a row.
+    const rows = JSON.stringify(
+      admitted.map(({ record, payload }) => {
+        const { id, admission, state, ...facts } = record;
+        return {
+          id,
+          admission,
+          state,
+          payload,
+          due: record.notBeforeMs,
+          watched: isWatched(record) ? 1 : 0,
+          facts: JSON.stringify(facts),
+        };
+      }),
+    );
+    this.#sql.exec(
+      `INSERT INTO directives (id, admission, state, facts)
+       SELECT value->>'id', value->>'admission', value->>'state', value->>'facts' FROM json_each(?)`,
+      rows,
+    );
+    this.#sql.exec(
+      `INSERT INTO payloads (admission, id, payload)
+       SELECT value->>'admission', value->>'id', value->>'payload' FROM json_each(?)`,
+      rows,
+    );
+    this.#sql.exec(
+      `INSERT INTO backlog (admission, id, due_ms, watched)
+       SELECT value->>'admission', value->>'id', value->>'due', value->>'watched' FROM json_each(?)`,
+      rows,
+    );
   }
 
   prune(
@@ -159,30 +198,42 @@ export class LaneStorage implements LaneState {
     return { next: last === undefined ? null : Number(last["admission"]) + 1, left };
   }
 
-  enqueue({ admission, id, notBeforeMs }: DirectiveRecord): void {
+  enqueue(record: DirectiveRecord): void {
     this.#sql.exec(
-      "INSERT INTO backlog (admission, id, due_ms) VALUES (?, ?, ?)",
-      admission,
-      id,
-      notBeforeMs,
+      "INSERT INTO backlog (admission, id, due_ms, watched) VALUES (?, ?, ?, ?)",
+      record.admission,
+      record.id,
+      record.notBeforeMs,
+      isWatched(record) ? 1 : 0,
     );
   }
 
-  dequeue({ admission }: Pick<DirectiveRecord, "admission">): void {
-    this.#sql.exec("DELETE FROM backlog WHERE admission = ?", admission);
+  dequeue(admissions: readonly number[]): void {
+    if (admissions.length === 0) return;
+    this.#sql.exec(
+      "DELETE FROM backlog WHERE admission IN (SELECT value FROM json_each(?))",
+      JSON.stringify(admissions),
+    );
   }
 
-  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[] {
     const rows = this.#sql.exec(
-      `SELECT d.id, d.admission, d.state, d.facts FROM backlog b JOIN directives d ON d.id = b.id
+      `SELECT b.id, b.admission, b.watched, p.payload FROM backlog b LEFT JOIN payloads p ON p.admission = b.admission
        WHERE b.due_ms <= ? ORDER BY b.admission LIMIT ?`,
       nowMs,
       limit + except.size,
     );
-    const due: DirectiveRecord[] = [];
+    const due: DueDirective[] = [];
     for (const row of rows) {
       if (due.length === limit) break;
-      if (!except.has(text(row["id"]))) due.push(readDirective(row));
+      const id = text(row["id"]);
+      if (except.has(id)) continue;
+      due.push({
+        id,
+        admission: Number(row["admission"]),
+        payload: text(row["payload"]),
+        watched: row["watched"] === 1,
+      });
     }
     return due;
   }

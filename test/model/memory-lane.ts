@@ -1,7 +1,9 @@
 import type { LaneEvent } from "../../domain/lane.ts";
 import {
+  isWatched,
   newHeader,
   type DirectiveRecord,
+  type DueDirective,
   type LaneState,
   type Slot,
 } from "../../durable-objects/sequencer-state.ts";
@@ -34,8 +36,16 @@ export class MemoryLane implements LaneState {
   payloadOf({ id }: DirectiveRecord): string {
     return this.#payloads.get(id) ?? "";
   }
-  putPayload({ id }: DirectiveRecord, payload: string): void {
-    this.#payloads.set(id, payload);
+  existing(ids: readonly string[]): ReadonlySet<string> {
+    return new Set(ids.filter((id) => this.directives.has(id)));
+  }
+  insert(admitted: readonly { readonly record: DirectiveRecord; readonly payload: string }[]): void {
+    for (const { record, payload } of admitted) {
+      if (this.directives.has(record.id)) throw new Error(`${record.id} is there already`);
+      this.directives.set(record.id, record);
+      this.#payloads.set(record.id, payload);
+      this.enqueue(record);
+    }
   }
   prune(): { readonly next: null; readonly left: boolean } {
     return { next: null, left: false };
@@ -44,14 +54,20 @@ export class MemoryLane implements LaneState {
     if (this.backlog.has(admission)) throw new Error(`${id} is in the backlog already`);
     this.backlog.set(admission, { id, dueMs: notBeforeMs });
   }
-  dequeue({ admission }: Pick<DirectiveRecord, "admission">): void {
-    this.backlog.delete(admission);
+  dequeue(admissions: readonly number[]): void {
+    for (const admission of admissions) this.backlog.delete(admission);
   }
-  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
+  backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[] {
     return this.#waiting()
       .filter(({ id, dueMs }) => dueMs <= nowMs && !except.has(id))
       .slice(0, limit)
-      .flatMap(({ id }) => this.directives.get(id) ?? []);
+      .flatMap(({ id }) => this.directives.get(id) ?? [])
+      .map((record) => ({
+        id: record.id,
+        admission: record.admission,
+        payload: this.payloadOf(record),
+        watched: isWatched(record),
+      }));
   }
   backlogOldest(): DirectiveRecord | undefined {
     const [oldest] = this.#waiting();

@@ -1,5 +1,5 @@
 import type { LaneEvent } from "../../domain/lane.ts";
-import type { DirectiveRecord, Slot } from "../../durable-objects/sequencer-state.ts";
+import type { DirectiveRecord, DueDirective, Slot } from "../../durable-objects/sequencer-state.ts";
 import type { LaneSql } from "../../durable-objects/sequencer-rows.ts";
 import { LaneStorage } from "../../durable-objects/sequencer-storage.ts";
 import { MemoryLane } from "./memory-lane.ts";
@@ -11,6 +11,7 @@ import { MemoryLane } from "./memory-lane.ts";
 export class MirroredLane extends MemoryLane {
   readonly #sql: LaneSql;
   #storage: LaneStorage;
+  #inserting = false;
   differs: string | null = null;
 
   constructor(sql: LaneSql) {
@@ -43,19 +44,26 @@ export class MirroredLane extends MemoryLane {
   override payloadOf(record: DirectiveRecord): string {
     return this.#same("payload", super.payloadOf(record), this.#storage.payloadOf(record));
   }
-  override putPayload(record: DirectiveRecord, payload: string): void {
-    super.putPayload(record, payload);
-    this.#storage.putPayload(record, payload);
+  override existing(ids: readonly string[]): ReadonlySet<string> {
+    const memory = super.existing(ids);
+    this.#same("existing", [...memory].toSorted(), [...this.#storage.existing(ids)].toSorted());
+    return memory;
+  }
+  override insert(admitted: readonly { readonly record: DirectiveRecord; readonly payload: string }[]): void {
+    this.#inserting = true;
+    super.insert(admitted);
+    this.#inserting = false;
+    this.#storage.insert(admitted);
   }
   override enqueue(record: DirectiveRecord): void {
     super.enqueue(record);
-    this.#storage.enqueue(record);
+    if (!this.#inserting) this.#storage.enqueue(record);
   }
-  override dequeue(record: Pick<DirectiveRecord, "admission">): void {
-    super.dequeue(record);
-    this.#storage.dequeue(record);
+  override dequeue(admissions: readonly number[]): void {
+    super.dequeue(admissions);
+    this.#storage.dequeue(admissions);
   }
-  override backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DirectiveRecord[] {
+  override backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[] {
     const memory = super.backlogDue(nowMs, limit, except);
     this.#same("due", memory, this.#storage.backlogDue(nowMs, limit, except));
     return memory;
