@@ -62,6 +62,11 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
       .map((receipt) => [receipt.hash, receipt]),
   );
   const worked = new Set(header.leases.flatMap(slotsOf));
+  lane.prefetch(
+    [...lane.slots.values()].flatMap(({ state, id, sequence }) =>
+      state === "open" && id !== null && sequence < evidence.sequence ? [id] : [],
+    ),
+  );
   let finalized = 0;
   for (const slot of lane.slots.values()) {
     const known = slot.transactions.every(({ hash }) => looked.has(hash));

@@ -20,6 +20,9 @@ export interface LaneState {
   deleteSlot(sequence: number): void;
 
   directive(id: string): DirectiveRecord | undefined;
+  /** Many of them are about to be asked for. */
+  prefetch(ids: readonly string[]): void;
+  /** Changes one that was inserted. */
   putDirective(record: DirectiveRecord): void;
   /** What the directive asks for: empty once it is pruned (R10). */
   payloadOf(record: DirectiveRecord): string;

@@ -41,6 +41,9 @@ export class LaneStorage implements LaneState {
   /** Slots that left the lane, but stay in their flight's row: the transaction log. */
   readonly #closed = new Map<number, Slot>();
   readonly #dirty = new Set<number>();
+  /** Directives read or changed in the transaction under way. */
+  readonly #records = new Map<string, DirectiveRecord>();
+  readonly #changed = new Set<string>();
   #flight: number;
   #flightOpen = false;
   #savedHeader: string;
@@ -111,21 +114,44 @@ export class LaneStorage implements LaneState {
   }
 
   directive(id: string): DirectiveRecord | undefined {
+    const read = this.#records.get(id);
+    if (read !== undefined) return read;
     const [row] = this.#sql
       .exec("SELECT id, admission, state, facts FROM directives WHERE id = ?", id)
       .toArray();
     return row === undefined ? undefined : readDirective(row);
   }
 
-  putDirective({ id, admission, state, ...facts }: DirectiveRecord): void {
-    this.#sql.exec(
-      `INSERT INTO directives (id, admission, state, facts) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET state = excluded.state, facts = excluded.facts`,
-      id,
-      admission,
-      state,
-      JSON.stringify(facts),
+  prefetch(ids: readonly string[]): void {
+    const rows = this.#sql.exec(
+      "SELECT id, admission, state, facts FROM directives WHERE id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(ids.filter((id) => !this.#records.has(id))),
     );
+    for (const row of rows) this.#records.set(text(row["id"]), readDirective(row));
+  }
+
+  /** Written by `flush`, all in one statement. */
+  putDirective(record: DirectiveRecord): void {
+    this.#records.set(record.id, record);
+    this.#changed.add(record.id);
+  }
+
+  #saveDirectives(): void {
+    if (this.#changed.size > 0) {
+      const rows = Array.from(this.#changed, (id) => {
+        const record = this.#records.get(id);
+        if (record === undefined) throw new Error("a changed directive is not in memory");
+        const { id: _, admission: _admission, state, ...facts } = record;
+        return { id, state, facts: JSON.stringify(facts) };
+      });
+      this.#sql.exec(
+        `UPDATE directives SET state = changed.value->>'state', facts = changed.value->>'facts'
+         FROM json_each(?) AS changed WHERE directives.id = changed.value->>'id'`,
+        JSON.stringify(rows),
+      );
+    }
+    this.#changed.clear();
+    this.#records.clear();
   }
 
   payloadOf({ admission }: DirectiveRecord): string {
@@ -307,6 +333,7 @@ export class LaneStorage implements LaneState {
 
   /** Writes the header and the flights that changed. The last call of a transaction. */
   flush(nowMs: number): void {
+    this.#saveDirectives();
     for (const flight of this.#dirty) this.#saveFlight(flight, nowMs);
     this.#dirty.clear();
     this.#flightOpen = false;

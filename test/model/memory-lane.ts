@@ -30,6 +30,7 @@ export class MemoryLane implements LaneState {
   directive(id: string): DirectiveRecord | undefined {
     return this.directives.get(id);
   }
+  prefetch(): void {}
   putDirective(record: DirectiveRecord): void {
     this.directives.set(record.id, record);
   }

@@ -37,6 +37,9 @@ export class MirroredLane extends MemoryLane {
   override directive(id: string): DirectiveRecord | undefined {
     return this.#same(`directive ${id}`, super.directive(id), this.#storage.directive(id));
   }
+  override prefetch(ids: readonly string[] = []): void {
+    this.#storage.prefetch(ids);
+  }
   override putDirective(record: DirectiveRecord): void {
     super.putDirective(record);
     this.#storage.putDirective(record);
