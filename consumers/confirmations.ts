@@ -6,7 +6,7 @@ import type { Failure } from "../domain/failure.ts";
 import { parseAccount, type Account } from "../domain/ids.ts";
 import type { Evidence, SequencerProtocol, UnconfirmedSlot } from "../domain/lane.ts";
 import { decodeMessage } from "../domain/message.ts";
-import type { Result } from "../domain/result.ts";
+import { ok, type Result } from "../domain/result.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
 import type { QueueMessage } from "./verdict.ts";
 
@@ -18,7 +18,7 @@ export interface ConfirmationsEnv {
 
 export interface ConfirmationsContext<Terms> {
   readonly config: Config;
-  readonly broadcasterOf: (account: Account) => Pick<Broadcaster<Terms>, "lookUp">;
+  readonly broadcasterOf: (account: Account) => Pick<Broadcaster<Terms>, "lookUp" | "usersOf">;
 }
 
 type Batch = { readonly messages: readonly Pick<QueueMessage, "body" | "ack">[] };
@@ -82,7 +82,7 @@ async function confirmLane<Terms>(
 
 /** The sequence first, which is cheap; then the hashes of those slots alone that it, or their validity, may decide. */
 async function lookUp<Terms>(
-  broadcaster: Pick<Broadcaster<Terms>, "lookUp">,
+  broadcaster: Pick<Broadcaster<Terms>, "lookUp" | "usersOf">,
   slots: readonly UnconfirmedSlot[],
   confirmations: number,
   sinceBlock: number | null,
@@ -94,9 +94,20 @@ async function lookUp<Terms>(
     (slot) => slot.sequence < sequence || (slot.validUntil !== null && slot.validUntil <= block),
   );
   if (decidable.length === 0) return glance;
-  return broadcaster.lookUp(
-    decidable.flatMap(({ hashes }) => hashes),
-    confirmations,
-    sinceBlock,
+  const hashes = decidable.flatMap((slot) => slot.hashes);
+  const evidence = await broadcaster.lookUp(hashes, confirmations, sinceBlock);
+  if (!evidence.ok) return evidence;
+  const landed = new Set(evidence.value.receipts.map(({ hash }) => hash));
+  const missing = decidable.filter(
+    (slot) => slot.sequence < evidence.value.sequence && !slot.hashes.some((hash) => landed.has(hash)),
   );
+  if (missing.length === 0) return evidence;
+  const users = await broadcaster.usersOf(
+    missing.map((slot) => slot.sequence),
+    evidence.value.block,
+  );
+  if (!users.ok) return users;
+  // Ours after all: its receipt will be found, or it will be sent again, but it is never taken for another's.
+  const ours = new Set(hashes);
+  return ok({ ...evidence.value, foreign: users.value.filter(({ hash }) => !ours.has(hash)) });
 }

@@ -1,6 +1,6 @@
 import { decodePayload } from "../domain/directive.ts";
 import type { Failure } from "../domain/failure.ts";
-import type { LentDirective, Settlement, SignedEntry, Work } from "../domain/lane.ts";
+import type { LentDirective, Settlement, SignedEntry, StoredTransaction, Work } from "../domain/lane.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Broadcaster, Candidate, Signed, SignRequest, Verdict } from "./broadcasters/broadcaster.ts";
@@ -23,6 +23,8 @@ type Planned = SignRequest & { readonly id: string | null };
 interface Plan<Terms> {
   readonly terms: Terms;
   readonly planned: readonly Planned[];
+  /** Stored bytes whose replacement cannot be made, or is not needed, now. */
+  readonly again: readonly StoredTransaction[];
   readonly refusals: Settlement["refusals"];
   readonly reading: Settlement["reading"];
 }
@@ -38,29 +40,39 @@ export async function fly<Terms>(
   askedMs: number,
 ): Promise<Settlement | "stale"> {
   const settlement: Settlement = { ...NOTHING, token: work.token };
-  const fresh = work.directives.length + work.holes + work.burns.length + work.bumps.length > 0;
+  const fresh = work.probe || work.directives.length + work.holes + work.burns.length + work.bumps.length > 0;
+  const resend = (more: readonly StoredTransaction[]) => {
+    const sends = [...work.rebroadcast, ...more].toSorted((left, right) => left.sequence - right.sequence);
+    return sendBefore(broadcaster, sends, () => now() - askedMs < work.leaseMs);
+  };
   const plan = fresh ? await planFlight(broadcaster, work) : null;
-  if (plan !== null && "settlement" in plan) return { ...settlement, ...plan.settlement };
+  if (plan !== null && "settlement" in plan) {
+    // Without the chain nothing can be sent; with it, what is out already is sent again in any case.
+    const outcomes = plan.settlement.outage === undefined ? await resend([]) : [];
+    return { ...settlement, ...plan.settlement, outcomes };
+  }
   const recorded =
     plan === null
       ? { kind: "recorded" as const, entries: [] }
       : await record({ lane, broadcaster }, work.token, plan);
+  const reading = plan?.reading ?? null;
+  const again = plan?.again ?? [];
   switch (recorded.kind) {
     case "stale":
       return "stale";
     case "unsigned":
-      return { ...settlement, outage: recorded.failure };
+      return { ...settlement, outcomes: await resend(again), outage: recorded.failure };
     case "refused":
       // The lane moved on under the lease: what was signed is forgotten, and asked for anew.
       console.warn(JSON.stringify({ at: "consumers.flight", token: work.token, refused: recorded.reason }));
-      return { ...settlement, reading: plan?.reading ?? null };
-    case "recorded": {
-      const sends = [...work.rebroadcast, ...recorded.entries].toSorted(
-        (left, right) => left.sequence - right.sequence,
-      );
-      const outcomes = await sendBefore(broadcaster, sends, () => now() - askedMs < work.leaseMs);
-      return { ...settlement, outcomes, refusals: plan?.refusals ?? [], reading: plan?.reading ?? null };
-    }
+      return { ...settlement, reading };
+    case "recorded":
+      return {
+        ...settlement,
+        outcomes: await resend([...again, ...recorded.entries]),
+        refusals: plan?.refusals ?? [],
+        reading,
+      };
   }
 }
 
@@ -87,13 +99,17 @@ async function planFlight<Terms>(
   if (unread || (first !== undefined && reading.sequence > first))
     return { settlement: { reading, refusals } };
 
-  const planned: Planned[] = work.burns.map((burn) => ({ ...burn, id: null, action: null }));
-  for (const { sequence, replaces, directive } of work.bumps) {
+  const again: StoredTransaction[] = [];
+  const planned: Planned[] = work.burns
+    .filter(({ sequence }) => reading.sequence <= sequence)
+    .map((burn) => ({ ...burn, id: null, action: null }));
+  for (const { sequence, replaces, directive, stored } of work.bumps) {
     const action = passed(
       bumped.find(({ id }) => id === directive.id),
       verdicts,
     );
-    if (action !== null) planned.push({ sequence, replaces, id: directive.id, action });
+    if (action === null || reading.sequence > sequence) again.push(stored);
+    else planned.push({ sequence, replaces, id: directive.id, action });
   }
   const numbers = work.range.values();
   for (const candidate of candidates) {
@@ -106,7 +122,7 @@ async function planFlight<Terms>(
   // R11: no hole below an open slot waits for a directive that may be refused again.
   const used = planned.filter(({ sequence }) => work.range.includes(sequence)).length;
   for (const sequence of work.range.slice(used, work.holes)) planned.push(noop(sequence));
-  return { terms, planned, refusals, reading };
+  return { terms, planned, again, refusals, reading };
 }
 
 function passed(

@@ -95,6 +95,8 @@ export interface Burn {
 
 /** An open slot that stays away for too long: the directive's own action again, at a higher fee (R5). */
 export interface Bump extends Burn {
+  /** What is sent again if the replacement cannot be made now. */
+  readonly stored: StoredTransaction;
   readonly directive: LentDirective;
 }
 
@@ -117,6 +119,8 @@ export interface Work {
   readonly rebroadcast: readonly StoredTransaction[];
   readonly burns: readonly Burn[];
   readonly bumps: readonly Bump[];
+  /** The lane does not believe its last reading: settle with another, even if nothing else is to be done. */
+  readonly probe: boolean;
 }
 
 export type TakeAnswer =
@@ -195,6 +199,11 @@ export interface Evidence {
   readonly looked: readonly string[];
   /** Transactions that used their sequence up: one that was included and did not, as Cosmos knows, is not here. */
   readonly receipts: readonly { readonly hash: string; readonly block: number; readonly success: boolean }[];
+  /**
+   * The transactions that used other sequences up, found in their blocks. A missing receipt alone proves nothing: a
+   * node may have pruned it, or not have indexed it yet.
+   */
+  readonly foreign: readonly { readonly sequence: number; readonly hash: string }[];
 }
 
 export interface ConfirmAnswer {

@@ -50,7 +50,9 @@ export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void
     header.ringAtMs = null;
   } else {
     const ringMs = Math.max(moment.nowMs, workMs) + (prompt || header.leases.length > 0 ? 0 : GRACE_MS);
-    const standing = header.ringAtMs !== null && header.ringAtMs >= workMs ? header.ringAtMs : ringMs;
+    // A ring that is due already is not put off by what happens before the alarm comes.
+    const stands = header.ringAtMs !== null && (header.ringAtMs >= workMs || header.ringAtMs <= moment.nowMs);
+    const standing = stands && header.ringAtMs !== null ? header.ringAtMs : ringMs;
     header.ringAtMs = Math.min(standing, ringMs);
   }
   const open = openSlots(lane).length > 0;

@@ -56,6 +56,7 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
   header.evidenceBlock = Math.max(header.evidenceBlock ?? 0, evidence.block);
   if (header.next !== null && evidence.sequence >= header.floor) header.floorAssumed = false;
   const looked = new Set(evidence.looked);
+  const foreign = new Set(evidence.foreign.map(({ sequence }) => sequence));
   const receipts = new Map(
     evidence.receipts
       .filter(({ block }) => block <= evidence.block)
@@ -82,6 +83,8 @@ export function confirm(lane: LaneState, evidence: Evidence, moment: Moment): Co
         .map(({ hash }) => receipts.get(hash))
         .find((receipt) => receipt !== undefined);
       const noop = slot.transactions.some(({ hash, noop: burnt }) => burnt && hash === landed?.hash);
+      // Without a receipt, only the transaction that did use the number up shows that ours cannot land any more.
+      if (landed === undefined && !foreign.has(slot.sequence)) continue;
       if (landed === undefined || noop)
         superseded(lane, slot, noop ? "a no-op" : "another transaction", moment);
       else own(lane, slot, landed, moment);

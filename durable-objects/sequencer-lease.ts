@@ -1,4 +1,4 @@
-import type { TimedFailure } from "../domain/failure.ts";
+import { isCredentialFailure, isPermanent, type TimedFailure } from "../domain/failure.ts";
 import type { Bump, Burn, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
 import {
   die,
@@ -21,6 +21,10 @@ import {
 /** One flight: so many directives, and so many characters of payload, at the most. */
 const MAX_FLIGHT = 100;
 const MAX_FLIGHT_CHARS = 512 * 1024;
+/** So much of stored bytes is handed out again at once: an RPC answer holds 32 MB, a JSON-RPC request far less. */
+const MAX_RESENT_CHARS = 2 * 1024 * 1024;
+/** The bytes of open slots are in memory: past this no new number is given. */
+const MAX_OPEN_CHARS = 16 * 1024 * 1024;
 
 /**
  * Gives a consumer invocation the right to work the lane until a deadline.
@@ -53,21 +57,32 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
   const lent = loansOf(lane);
   const due = dueDirectives(lane, lent, nowMs, policy.giveUpAfterSeconds);
   // What is out already comes before new work (R5).
-  const overdue = overdueSlots(lane, { nowMs, policy }).slice(0, MAX_FLIGHT);
+  const overdue = withinChars(overdueSlots(lane, { nowMs, policy }).slice(0, MAX_FLIGHT));
   const burns = overdue.filter(({ need }) => need === "burn").map(({ slot }) => slot);
   const bumps = overdue.flatMap(({ slot, need }) => (need === "bump" ? bumpOf(lane, slot) : []));
   const rebroadcast = overdue.filter(({ need }) => need === "rebroadcast").map(({ slot }) => slot);
-  const holes = header.next === null ? [] : holesOf(lane).slice(0, MAX_FLIGHT);
+  // While the chain is not known, or is not believed, a flight only asks for a reading: no number, no verdict.
+  const known = header.next !== null && header.degraded === null;
+  const holes = !known ? [] : holesOf(lane).slice(0, MAX_FLIGHT);
   // `full` withholds only new numbers: holes, burns and rebroadcasts are always given (R11).
   const granted = header.leases.flatMap(({ range }) => range).filter((sequence) => !lane.slots.has(sequence));
-  const room = Math.max(0, policy.maxUnconfirmed - openSlots(lane).length - granted.length);
-  const directives = due.slice(0, Math.min(MAX_FLIGHT, holes.length + room));
-  if (directives.length === 0 && holes.length === 0 && overdue.length === 0) {
+  const open = openSlots(lane);
+  const openChars = open.reduce((sum, { transactions }) => sum + charsOf(transactions), 0);
+  const room =
+    openChars > MAX_OPEN_CHARS ? 0 : Math.max(0, policy.maxUnconfirmed - open.length - granted.length);
+  // The endpoint refused a whole request for good: one directive at a time shows whose fault it is.
+  const suspect =
+    header.outage !== null &&
+    isPermanent(header.outage.failure.code) &&
+    !isCredentialFailure(header.outage.failure.code);
+  const directives = due.slice(0, Math.min(suspect ? 1 : MAX_FLIGHT, holes.length + room));
+  const probe = header.degraded !== null && holesOf(lane).length > 0;
+  if (directives.length === 0 && holes.length === 0 && overdue.length === 0 && !probe) {
     if (due.length > 0) return { kind: "full" };
     const dueMs = lane.backlogNextDueMs(nowMs, lent);
     return dueMs === null ? { kind: "empty" } : { kind: "waiting", dueInMs: Math.max(0, dueMs - nowMs) };
   }
-  const fresh = header.next === null ? 0 : Math.max(0, directives.length - holes.length);
+  const fresh = !known ? 0 : Math.max(0, directives.length - holes.length);
   const range = [...holes, ...Array.from({ length: fresh }, (_, index) => (header.next ?? 0) + index)];
   const oldest = oldestAdmission(lane);
   header.token += 1;
@@ -98,17 +113,35 @@ function grant(lane: LaneState, holder: string, { nowMs, policy }: Moment): Take
     }),
     burns: burns.map(replacedBy),
     bumps,
+    probe,
   };
 }
 
+function charsOf(transactions: readonly Transaction[]): number {
+  return transactions.reduce((sum, { raw }) => sum + raw.length, 0);
+}
+
+/** As many as one answer may carry: the first in any case. */
+function withinChars<Overdue extends { readonly slot: Slot }>(
+  overdue: readonly Overdue[],
+): readonly Overdue[] {
+  let chars = 0;
+  const beyond = overdue.findIndex(
+    ({ slot }, index) => (chars += charsOf(slot.transactions)) > MAX_RESENT_CHARS && index > 0,
+  );
+  return beyond === -1 ? overdue : overdue.slice(0, beyond);
+}
+
 function replacedBy({ sequence, transactions }: Slot): Burn {
-  return { sequence, replaces: transactions.map(({ raw }) => raw) };
+  return { sequence, replaces: transactions.flatMap(({ raw }) => (raw === "" ? [] : [raw])) };
 }
 
 function bumpOf(lane: LaneState, slot: Slot): Bump[] {
   const record = slot.id === null ? undefined : lane.directive(slot.id);
-  if (record === undefined) return [];
-  return [{ ...replacedBy(slot), directive: { id: record.id, payload: lane.payloadOf(record) } }];
+  const last = slot.transactions.findLast(isExposed);
+  if (record === undefined || last === undefined) return [];
+  const stored = { sequence: slot.sequence, hash: last.hash, raw: last.raw };
+  return [{ ...replacedBy(slot), stored, directive: { id: record.id, payload: lane.payloadOf(record) } }];
 }
 
 /** Due directives; those whose time is over die here, since none of them has an open slot. */
@@ -148,8 +181,12 @@ function timeOver(
       atMs: nowMs,
     };
   }
-  const cause = record.failure ?? header.outage?.failure;
-  if (cause === undefined || workedMs(header, record, nowMs) < giveUpAfterSeconds * 1000) return null;
+  // An outage ends a directive only if it has itself lasted for the whole time budget.
+  const { outage } = header;
+  const lasting =
+    outage !== null && nowMs - outage.sinceMs >= giveUpAfterSeconds * 1000 ? outage.failure : null;
+  const cause = record.failure ?? lasting;
+  if (cause === null || workedMs(header, record, nowMs) < giveUpAfterSeconds * 1000) return null;
   return { code: "gave_up", message: `last failure: ${cause.code}: ${cause.message}`, atMs: nowMs };
 }
 
@@ -169,8 +206,8 @@ function overdueSlots(
       if (!policy.gapTolerant) return { slot, need: "rebroadcast" };
       if (wantsBurn(slot)) return { slot, need: "burn" };
       const slow = nowMs - slot.signedAtMs >= policy.bumpAfterSeconds * 1000;
-      const bump = slow && !slot.burning && slot.id !== null && slot.transactions.length <= policy.maxBumps;
-      return { slot, need: bump ? "bump" : "rebroadcast" };
+      if (!slow || slot.transactions.length > policy.maxBumps) return { slot, need: "rebroadcast" };
+      return { slot, need: slot.burning || slot.id === null ? "burn" : "bump" };
     });
 }
 
@@ -251,7 +288,12 @@ export function recordSigned(
       const known = replaced.transactions.find((earlier) => earlier.hash === hash);
       const others = replaced.transactions.filter((earlier) => earlier.hash !== hash);
       const latest = known !== undefined && isExposed(known) ? known : signed;
-      lane.putSlot({ ...replaced, transactions: [...others, latest], signedAtMs: nowMs });
+      // The bytes of the newest exposed one are sent again, those of the newest are outbid: a row holds 2 MB.
+      const standing = others.findLast(isExposed);
+      const kept = others.map((earlier) =>
+        earlier === standing || earlier === others.at(-1) ? earlier : { ...earlier, raw: "" },
+      );
+      lane.putSlot({ ...replaced, transactions: [...kept, latest], signedAtMs: nowMs });
       continue;
     }
     const loan = lease.loans.find((lent) => lent.id === id);

@@ -74,7 +74,9 @@ const headerSchema = z.object({
   chainSequence: z.number().nullable(),
   nextAdmission: z.number(),
   counts: z.object({ admitted: z.number(), settled: z.number(), dead: z.number() }),
-  outage: z.object({ attempts: z.number(), notBeforeMs: z.number(), failure: failureSchema }).nullable(),
+  outage: z
+    .object({ attempts: z.number(), sinceMs: z.number(), notBeforeMs: z.number(), failure: failureSchema })
+    .nullable(),
   degraded: z.object({ reason: z.string(), probeAtMs: z.number() }).nullable(),
   breaker: z.number(),
   paused: z.object({ reason: z.string(), actor: z.string(), sinceMs: z.number() }).nullable(),

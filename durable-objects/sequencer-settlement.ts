@@ -17,7 +17,9 @@ import {
   holesOf,
   isContained,
   isExposed,
+  retreat,
   viewsOf,
+  workedMs,
   type DirectiveRecord,
   type LaneState,
   type Lease,
@@ -44,7 +46,7 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
     const slot = lane.slots.get(sequence);
     if (slot?.state === "open") settleSlot(lane, slot, lease, outcomes, blamed, moment);
   }
-  settleRefusals(lane, lease, settlement.refusals, moment);
+  settleRefusals(lane, lease, settlement, moment);
   settleOutage(lane, lease, settlement, moment);
   endLease(lane, lease, nowMs);
   if (settlement.reading !== null) adopt(lane, settlement.reading, moment);
@@ -84,6 +86,7 @@ function settleSlot(
         { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] },
         failure,
         moment,
+        last?.kind === "refused",
       );
     } else if (failure !== null) {
       // A refused no-op has no directive whose delay could hold the next try back: the lane waits.
@@ -95,12 +98,18 @@ function settleSlot(
   const hopeless =
     !slot.burning &&
     slot.transactions.some((sent) => isExposed(sent) && isRefusedForGood(outcomes.get(sent.hash)));
-  lane.putSlot(hopeless ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
-  if (slot.id === null || failure === null || (slot.sequence !== blamed && !hopeless)) return;
-  const record = lane.directive(slot.id);
-  if (record?.state !== "queued") return;
+  const record = slot.id === null || failure === null ? undefined : lane.directive(slot.id);
+  const over =
+    record !== undefined && workedMs(lane.header, record, nowMs) >= policy.giveUpAfterSeconds * 1000;
+  const burn = hopeless || (over && !slot.burning && !transactions.some(({ state }) => state === "accepted"));
+  lane.putSlot(burn ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
+  if (record?.state !== "queued" || failure === null || (slot.sequence !== blamed && !burn)) return;
+  const reason: TimedFailure =
+    over && !hopeless && slot.sequence !== blamed
+      ? { ...failure, code: "gave_up", message: `last failure: ${failure.code}: ${failure.message}` }
+      : failure;
   lane.putDirective({
-    ...failed(record, failure),
+    ...failed(record, reason),
     state: "review",
     attempts: record.attempts + 1,
     sequence: slot.sequence,
@@ -151,7 +160,8 @@ function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string,
   let blamed: { sequence: number; admission: number } | null = null;
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
-    if (slot?.state !== "open" || slot.admission === null) continue;
+    if (slot?.state !== "open" || slot.id === null || slot.admission === null) continue;
+    if (lane.directive(slot.id)?.state !== "queued") continue;
     const permanent = slot.transactions.some(({ hash }) => {
       const outcome = outcomes.get(hash);
       return outcome?.kind === "uncertain" && isPermanent(outcome.failure.code);
@@ -166,15 +176,17 @@ function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string,
 function settleRefusals(
   lane: LaneState,
   lease: Lease,
-  refusals: Settlement["refusals"],
+  { refusals, reading }: Pick<Settlement, "refusals" | "reading">,
   moment: Moment,
 ): void {
+  const behind = reading !== null && lane.header.next !== null && reading.sequence < lane.header.floor;
   const loans = new Map(lease.loans.map((loan) => [loan.id, loan]));
   for (const { id, failure } of refusals) {
     const loan = loans.get(id);
     const record = lane.directive(id);
     if (loan === undefined || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
-    release(lane, record, { ...failure, atMs: moment.nowMs }, moment, loan.head);
+    const stateful = failure.code === "execution_reverted" || failure.code === "out_of_gas";
+    release(lane, record, { ...failure, atMs: moment.nowMs }, moment, !stateful || (loan.head && !behind));
   }
 }
 
@@ -188,11 +200,10 @@ function release(
   before: DirectiveRecord,
   failure: TimedFailure,
   { nowMs, random }: Moment,
-  head = true,
+  believed = true,
 ): void {
   const record = { ...before, attempts: before.attempts + 1 };
-  const disposition =
-    failure.code === "execution_reverted" && !head ? "retry" : dispositionOf(failure.code, "contained");
+  const disposition = believed ? dispositionOf(failure.code, "contained") : "retry";
   switch (disposition) {
     case "dead-letter":
       die(lane, record, failure);
@@ -228,7 +239,7 @@ function settleOutage(
   const oldest = lease.loans
     .flatMap(({ id }) => lane.directive(id) ?? [])
     .find((record) => record.state === "queued" && !ownsSlot(lane, lease, record.id));
-  if (oldest !== undefined)
+  if (oldest !== undefined && (isCredentialFailure(outage.code) || lease.loans.length === 1))
     die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
   if (isCredentialFailure(outage.code))
     countCredentialFailure(lane, outage, moment.nowMs, moment.policy.breakerAfter);
@@ -241,7 +252,12 @@ function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, policy, ra
     baseSeconds: 1,
     capSeconds: 2 * policy.probeSeconds,
   });
-  lane.header.outage = { attempts, notBeforeMs: nowMs + delaySeconds * 1000, failure };
+  lane.header.outage = {
+    attempts,
+    sinceMs: lane.header.outage?.sinceMs ?? nowMs,
+    notBeforeMs: nowMs + delaySeconds * 1000,
+    failure,
+  };
 }
 
 /** The breaker: a broken credential costs `breakerAfter` letters, not the whole backlog. */
@@ -263,7 +279,11 @@ function countCredentialFailure(
 function adopt(lane: LaneState, { sequence }: ChainReading, { nowMs, policy, random }: Moment): void {
   const { header } = lane;
   header.chainSequence = sequence;
-  if (header.next === null) {
+  const untouched = header.highestRecorded === null && lane.slots.size === 0 && header.leases.length === 0;
+  // Nothing was built on an earlier reading, so the newest is as good as the first.
+  if (header.next === null || (untouched && header.floorAssumed)) {
+    header.degraded = null;
+    if (header.next === sequence) return;
     header.next = sequence;
     header.floor = sequence;
     lane.addEvent({ atMs: nowMs, kind: "initialized", detail: `the chain's next sequence is ${sequence}` });
@@ -287,6 +307,7 @@ function adopt(lane: LaneState, { sequence }: ChainReading, { nowMs, policy, ran
   for (const slot of lane.slots.values()) {
     if (slot.state === "skipped" && slot.sequence >= sequence) lane.deleteSlot(slot.sequence);
   }
+  retreat(lane);
   const foreign = holesOf(lane).filter((hole) => hole < sequence);
   for (; header.next < sequence; header.next += 1) foreign.push(header.next);
   for (const skipped of foreign) {

@@ -136,6 +136,8 @@ export interface Loan {
 
 export interface Outage {
   readonly attempts: number;
+  /** Of the first of its failures. */
+  readonly sinceMs: number;
   readonly notBeforeMs: number;
   readonly failure: TimedFailure;
 }

@@ -28,7 +28,7 @@ import { IxoProtocol } from "./ixo-protocol.ts";
 import { readIxoSettings, type IxoEnv } from "./ixo-request.ts";
 import { IxoStorage } from "./ixo-storage.ts";
 import { admit } from "./sequencer-admission.ts";
-import { alarmDueMs, ring, schedule } from "./sequencer-alarm.ts";
+import { alarmDueMs, ring, schedule, type Ring } from "./sequencer-alarm.ts";
 import { confirm, lookUpFailed, unconfirmed } from "./sequencer-evidence.ts";
 import { recordSigned, take } from "./sequencer-lease.ts";
 import { readmit } from "./sequencer-readmission.ts";
@@ -36,6 +36,8 @@ import { settle } from "./sequencer-settlement.ts";
 import type { Moment } from "./sequencer-state.ts";
 import { LaneStorage } from "./sequencer-storage.ts";
 import { directiveView, letterOf, pauseLane, repairLane, resumeLane, statusView } from "./sequencer-view.ts";
+
+const BROKEN_ALARM_MS = 60_000;
 
 interface SequencerEnv extends IxoEnv {
   readonly DIRECTIVES: Pick<Queue<Body>, "send">;
@@ -132,7 +134,21 @@ export class Sequencer extends DurableObject<SequencerEnv> {
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
     if (this.#open().header.account === null) return;
-    const { doorbell, confirmation, letters } = this.#transact((lane, moment) => ring(lane, moment));
+    let rung: Ring;
+    try {
+      rung = this.#transact((lane, moment) => ring(lane, moment));
+    } catch (error) {
+      // R6: the platform gives an alarm up that keeps throwing. A lane whose chain is not configured waits for it.
+      console.error(
+        JSON.stringify({
+          at: "sequencer.alarm",
+          error: error instanceof Error ? error.message : "not an Error",
+        }),
+      );
+      this.#arm(Date.now() + BROKEN_ALARM_MS);
+      return;
+    }
+    const { doorbell, confirmation, letters } = rung;
     const account = this.#account();
     // The next alarm is set and commits before these: what is lost here is sent again.
     const sends: Promise<unknown>[] = [];

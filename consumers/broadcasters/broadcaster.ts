@@ -19,6 +19,14 @@ export interface Broadcaster<Terms> {
    */
   send(transactions: readonly Signed[]): Promise<ReadonlyMap<string, Outcome>>;
   /**
+   * The transactions that used sequences of the account up, as of a final block: whoever signed them. Those that cannot
+   * be found are left out.
+   */
+  usersOf(
+    sequences: readonly number[],
+    block: number,
+  ): Promise<Result<readonly { readonly sequence: number; readonly hash: string }[], Failure>>;
+  /**
    * Evidence from one node at one block, `confirmations` deep (1 is the latest block). `sinceBlock`: what is asked for
    * was probably included after it, so that many hashes may be cheaper to find block by block.
    */

@@ -25,6 +25,7 @@ export function configuredBroadcaster(config: Config, env: object, account: Acco
       sign: async () => ({ ok: false, error: failure }),
       send: async (transactions) =>
         new Map(transactions.map(({ hash }) => [hash, { kind: "unavailable", failure }])),
+      usersOf: async () => ({ ok: false, error: failure }),
       lookUp: async () => ({ ok: false, error: failure }),
     };
   }

@@ -58,6 +58,8 @@ export async function lookUp(
       if (found.value !== null && found.value.transactionHash !== hash.toLowerCase()) continue;
       const { blockNumber, blockHash, status } = found.value ?? {};
       const mined = blockNumber !== undefined && blockNumber !== null && blockNumber <= anchor.number;
+      // Included above the anchor: true, and no evidence at the anchor of anything.
+      if (!mined && blockNumber !== undefined && blockNumber !== null) continue;
       if (mined && blockNumber === anchor.number && blockHash !== anchor.hash)
         return err(disagreement(anchor));
       // Mined without a status cannot be told from reverted: not looked at, so that nothing is concluded.
@@ -70,7 +72,7 @@ export async function lookUp(
   if (!after.ok) return after;
   const same = checkAnchor(anchor, after.value[0]);
   if (!same.ok) return same;
-  return ok({ block: anchor.number, sequence: sequence ?? 0, looked, receipts });
+  return ok({ block: anchor.number, sequence: sequence ?? 0, looked, receipts, foreign: [] });
 }
 
 /**

@@ -84,6 +84,14 @@ function outcomeOf(hash: string, reply: RpcReply | undefined): Outcome {
 }
 
 /**
+ * "Nonce too low" says that something used the number: behind a gateway that sends twice, perhaps this very
+ * transaction, which a replica that lags does not have yet. Evidence decides.
+ */
+function provesAbsence({ code }: Failure): boolean {
+  return code !== "nonce_too_low";
+}
+
+/**
  * A refusal counts once the same endpoint says that it does not have the transaction. A gateway that sends twice
  * gets "nonce too low" for what its first send brought into a block, a development node reports the revert of what
  * it has just mined, and a rebroadcast of what is mined is refused as well.
@@ -120,7 +128,7 @@ async function confirmRefusals(
           !found.ok
             ? unasked(found.error)
             : found.value === null
-              ? { kind: "refused", failure: refusal }
+              ? { kind: provesAbsence(refusal) ? "refused" : "uncertain", failure: refusal }
               : { kind: "accepted" },
         );
       }

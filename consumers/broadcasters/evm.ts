@@ -7,6 +7,7 @@ import type { EvmSigner } from "../signers/signer.ts";
 import type { Broadcaster, Signed, SignRequest } from "./broadcaster.ts";
 import type { EvmContext, EvmTerms } from "./evm-context.ts";
 import { lookUp } from "./evm-look-up.ts";
+import { usersOf } from "./evm-users.ts";
 import { preflight } from "./evm-preflight.ts";
 import { send } from "./evm-send.ts";
 import { jsonRpc } from "./json-rpc.ts";
@@ -44,6 +45,7 @@ export function evmBroadcaster({
     preflight: (candidates) => preflight(context, candidates),
     sign: (terms, requests) => sign(context, signer, terms, requests),
     send: (transactions) => send(context, transactions),
+    usersOf: (sequences, block) => usersOf(context, sequences, block),
     lookUp: (hashes, confirmations, sinceBlock = null) => lookUp(context, hashes, confirmations, sinceBlock),
   };
 }

@@ -121,7 +121,7 @@ export const SCRIPTS: Readonly<Record<string, () => string | null>> = {
     const ended = [...world.lane.directives.values()].filter(({ state }) => state === "confirmed");
     if (ended.length === 0) return "nothing was confirmed";
     if (ended.some(({ id }) => stored.directive(id)?.digest !== id)) return "an outcome is gone";
-    const kept = ended.filter((record) => stored.payloadOf(record) !== "");
+    const kept = ended.filter((settled) => stored.payloadOf(settled) !== "");
     const flights = sql.exec("SELECT flight FROM flights WHERE closed_ms IS NOT NULL").toArray();
     return kept.length + flights.length === 0
       ? null

@@ -27,6 +27,8 @@ export class MemoryChain implements Broadcaster<null> {
   readonly #bySequence = new Map<string, number>();
   readonly #step: (at: string) => void;
   outage: Failure | null = null;
+  /** The node has pruned them, or not indexed them yet. */
+  hideReceipts = false;
   /** By directive id. */
   readonly refusals = new Map<string, Failure>();
   /** Answers of the next sends, by position; undefined sends it for real. */
@@ -88,11 +90,19 @@ export class MemoryChain implements Broadcaster<null> {
     return { kind: "accepted" };
   }
 
+  async usersOf(sequences: readonly number[]) {
+    return ok(
+      this.landed
+        .filter(({ sequence }) => sequences.includes(sequence))
+        .map(({ sequence, hash }) => ({ sequence, hash })),
+    );
+  }
+
   async lookUp(hashes: readonly string[]): Promise<Result<Evidence, Failure>> {
     this.#step("lookUp");
     const receipts = this.landed
-      .filter(({ hash }) => hashes.includes(hash))
+      .filter(({ hash }) => !this.hideReceipts && hashes.includes(hash))
       .map(({ hash }) => ({ hash, block: 1, success: true }));
-    return ok({ block: 1, sequence: this.landed.length, looked: hashes, receipts });
+    return ok({ block: 1, sequence: this.landed.length, looked: hashes, receipts, foreign: [] });
   }
 }

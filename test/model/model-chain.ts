@@ -1,5 +1,4 @@
 import type { Failure } from "../../domain/failure.ts";
-import type { Evidence } from "../../domain/lane.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 
 const NONCE_LOW: Failure = { code: "nonce_too_low", message: "model" };
@@ -65,7 +64,11 @@ export class ModelChain {
   }
 
   /** Everything as of the latest final block, as one node would tell it. */
-  finalView(hashes: readonly string[]): Omit<Evidence, "looked"> {
+  finalView(hashes: readonly string[]): {
+    block: number;
+    sequence: number;
+    receipts: { hash: string; block: number; success: boolean }[];
+  } {
     const block = this.#finalBlock;
     const final = [...this.mined.values()].filter((tx) => tx.block <= block && hashes.includes(tx.hash));
     return {
@@ -73,6 +76,13 @@ export class ModelChain {
       sequence: this.finalSequence,
       receipts: final.map(({ hash, block: at, success }) => ({ hash, block: at, success })),
     };
+  }
+
+  /** Who used the final sequences up. */
+  finalUsers(): { sequence: number; hash: string }[] {
+    return [...this.mined.values()]
+      .filter(({ block }) => block <= this.#finalBlock)
+      .map(({ sequence, hash }) => ({ sequence, hash }));
   }
 
   arrive(tx: Tx): Outcome {

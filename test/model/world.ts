@@ -295,7 +295,11 @@ export class World {
     const { slots } = unconfirmed(this.lane, 3 + this.pick(10));
     const looked = slots.flatMap(({ hashes }) => hashes);
     const { block, sequence, receipts } = this.chain.finalView(looked);
-    this.#evidence.push({ block, sequence, looked, receipts });
+    // A node may have pruned a receipt, or not have indexed it yet.
+    if (this.pick(6) === 0) receipts.splice(this.pick(receipts.length), 1);
+    const mine = new Set(looked);
+    const foreign = this.chain.finalUsers().filter(({ hash }) => !mine.has(hash));
+    this.#evidence.push({ block, sequence, looked, receipts, foreign });
   }
   lookUpFails(): void {
     if (this.lane.header.account !== null) this.#event(() => lookUpFailed(this.lane, TIMEOUT, this.moment));
@@ -303,9 +307,6 @@ export class World {
   tell(): void {
     const [evidence] = this.#evidence.splice(this.pick(this.#evidence.length), 1);
     if (evidence !== undefined) this.#event(() => confirm(this.lane, evidence, this.moment));
-  }
-  forget(): void {
-    this.#evidence.splice(0);
   }
 
   /** The alarm, if it is due: what it asks for happens, unless the message is lost. */

@@ -17,11 +17,11 @@ describe("a send to a real chain", () => {
     expect((await chain.alice.send([signed])).get(signed.hash)).toEqual({ kind: "accepted" });
   });
 
-  it("is refused when another transaction has used its sequence", async () => {
+  it("is uncertain when another transaction has used its sequence, until evidence says whose it was", async () => {
     await chain.outcomeOf(transfer(0));
     await chain.rpc("evm_mine");
     expect((await chain.outcomeOf(transfer(0, { value: 2n }))).outcome).toEqual({
-      kind: "refused",
+      kind: "uncertain",
       failure: { code: "nonce_too_low", message: "nonce too low" },
     });
   });
@@ -222,6 +222,23 @@ describe("a look-up on a real chain", () => {
     expect(byBlock.ok && answer.ok && new Set(byBlock.value.looked)).toEqual(
       new Set(answer.ok ? answer.value.looked : []),
     );
+  });
+
+  it("finds the transactions that used sequences up, whoever sent them and however long ago", async () => {
+    const { signed: first } = await chain.outcomeOf(transfer(0));
+    await chain.rpc("evm_mine");
+    const { signed: second } = await chain.outcomeOf(transfer(1));
+    await chain.rpc("evm_mine");
+    await chain.rpc("anvil_mine", "0x64");
+    const glance = await chain.alice.lookUp([], 1);
+    if (!glance.ok) throw new Error(glance.error.message);
+    expect(await chain.alice.usersOf([0, 1, 2], glance.value.block)).toEqual({
+      ok: true,
+      value: [
+        { sequence: 0, hash: first.hash },
+        { sequence: 1, hash: second.hash },
+      ],
+    });
   });
 
   it("forgets a block that was reorganized away", async () => {

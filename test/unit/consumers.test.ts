@@ -226,6 +226,7 @@ test("a lane whose chain hangs does not hold up another lane of the same batch",
     sign: (terms, requests) => sickChain.sign(terms, requests),
     send: (transactions) => sickChain.send(transactions),
     lookUp: (hashes) => sickChain.lookUp(hashes),
+    usersOf: (sequences) => sickChain.usersOf(sequences),
   };
   const wellLanded = Promise.withResolvers<void>();
   const wellChain = new MemoryChain((at) => {
@@ -256,6 +257,32 @@ function payloadOf(id: string): string {
     action: { type: "evm.transaction", to: `0x${"1".repeat(40)}`, value: "1", data: "0x" },
   });
 }
+
+describe("evidence", () => {
+  test("a foreign transaction at a directive's number moves the directive to another, by the block that holds it", async () => {
+    chain.answers = [{ kind: "uncertain", failure: { code: "endpoint_timeout", message: "lost" } }];
+    await consume(message(transfer("a")));
+    chain.landed.push({ hash: "theirs", raw: "", sequence: 0 });
+    await confirmAll();
+    expect(lane.statusOf("a")).toBe("queued");
+    await consume(message(doorbell()));
+    await confirmAll();
+    expect(lane.statusOf("a")).toBe("confirmed");
+    expect(chain.landed.map(({ hash }) => hash.split(":")[0])).toEqual(["theirs", "1"]);
+  });
+
+  test("a directive's own transaction without a receipt is neither confirmed nor sent again under another number", async () => {
+    await consume(message(transfer("a")));
+    chain.hideReceipts = true;
+    await confirmAll();
+    await consume(message(doorbell()));
+    expect(lane.statusOf("a")).toBe("broadcast");
+    expect(chain.landed).toHaveLength(1);
+    chain.hideReceipts = false;
+    await confirmAll();
+    expect(lane.statusOf("a")).toBe("confirmed");
+  });
+});
 
 describe("crash points", () => {
   /** Delivers the same messages until the lane rests, the way the queue and the alarm would. */

@@ -34,11 +34,13 @@ describe("a look-up", () => {
       value: {
         block: 18,
         sequence: 5,
-        looked: [0, 1, 2, 3].map(hash),
+        // The third was included above the final depth: true, and no evidence.
+        looked: [0, 1, 3].map(hash),
         receipts: [
           { hash: hash(0), block: 17, success: true },
           { hash: hash(1), block: 18, success: false },
         ],
+        foreign: [],
       },
     });
     expect(asked).toEqual(["0x12"]);
@@ -52,7 +54,7 @@ describe("a look-up", () => {
     });
     expect(await broadcaster.lookUp([hash(0)], 12)).toEqual({
       ok: true,
-      value: { block: 0, sequence: 0, looked: [hash(0)], receipts: [] },
+      value: { block: 0, sequence: 0, looked: [], receipts: [], foreign: [] },
     });
   });
 
@@ -69,7 +71,7 @@ describe("a look-up", () => {
     const { broadcaster } = await against({});
     expect(await broadcaster.lookUp([], 1)).toEqual({
       ok: true,
-      value: { block: 20, sequence: 7, looked: [], receipts: [] },
+      value: { block: 20, sequence: 7, looked: [], receipts: [], foreign: [] },
     });
   });
 

@@ -116,7 +116,14 @@ describe("a send", () => {
       send: () => ({ error: { code: -32000, message: "nonce too low" } }),
       transaction: (asked) => ({ result: asked === hash(0) ? { hash: asked, blockNumber: "0x5" } : null }),
     });
-    expect(kinds(await broadcaster.send(signed(2)))).toEqual(["accepted", "refused"]);
+    expect(kinds(await broadcaster.send(signed(2)))).toEqual(["accepted", "uncertain"]);
+  });
+
+  it("that is refused for its funds is refused when the node does not have it", async () => {
+    const { broadcaster } = await against({
+      send: () => ({ error: { code: -32000, message: "insufficient funds for gas * price + value" } }),
+    });
+    expect(kinds(await broadcaster.send(signed(1)))).toEqual(["refused"]);
   });
 
   it.each([

@@ -76,6 +76,12 @@ const RULES: readonly RuleOff[] = [
     put: "looked.size >= 0",
   },
   {
+    rule: "R4 a missing receipt proves nothing",
+    file: "sequencer-evidence.ts",
+    find: "landed === undefined && !foreign.has(slot.sequence)",
+    put: "landed === undefined && foreign.size < 0",
+  },
+  {
     rule: "R4 only what is final is decided",
     file: "sequencer-evidence.ts",
     find: "if (slot.sequence >= evidence.sequence) {",
@@ -96,7 +102,7 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R5 hopeless bytes are burnt",
     file: "sequencer-settlement.ts",
-    find: "hopeless ? { ...settled, burning: true, resendAtMs: nowMs } : settled",
+    find: "burn ? { ...settled, burning: true, resendAtMs: nowMs } : settled",
     put: "settled",
   },
   {
@@ -133,8 +139,8 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R8 a revert counts for the oldest only",
     file: "sequencer-settlement.ts",
-    find: 'failure.code === "execution_reverted" && !head ? "retry"',
-    put: 'failure.code === "execution_reverted" && !head ? "dead-letter"',
+    find: "!stateful || (loan.head && !behind)",
+    put: "true",
     script: "a revert is believed while earlier directives are under way",
   },
   {

@@ -53,7 +53,7 @@ describe("R9 readmission", () => {
   test("a directive that landed is never sent again", () => {
     sendAll(live("a"));
     const receipts = [{ hash: "h-0-a", block: 9, success: true }];
-    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts }, moment());
+    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts, foreign: [] }, moment());
     expect(again("a")).toEqual({ kind: "already-landed" });
   });
 
@@ -67,7 +67,7 @@ describe("R9 readmission", () => {
   test("a reverted directive goes on only as an edit, which replaces it in the same transaction", () => {
     sendAll(live("a"));
     const receipts = [{ hash: "h-0-a", block: 9, success: false }];
-    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts }, moment());
+    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts, foreign: [] }, moment());
     expect(again("a")).toEqual({ kind: "reverted" });
     expect(readmit(script.lane, key("a"), edit("b"), moment())).toEqual({
       kind: "readmitted",
@@ -102,7 +102,7 @@ describe("degraded", () => {
     }
     expect(take(script.lane, "test", moment()).kind).toBe("degraded");
     script.lane.header.confirmAtMs = script.nowMs + 86_400_000;
-    confirm(script.lane, { block: 9, sequence: 0, looked: [], receipts: [] }, moment());
+    confirm(script.lane, { block: 9, sequence: 0, looked: [], receipts: [], foreign: [] }, moment());
     expect(script.lane.header.confirmAtMs).toBe(script.nowMs + moment().policy.confirmEverySeconds * 1000);
     expect(takeWork().directives.map(({ id }) => id)).toEqual(["b"]);
   });

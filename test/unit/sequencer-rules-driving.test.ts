@@ -81,7 +81,13 @@ describe("R6 the alarm drives", () => {
     sendAll(live("a"));
     confirm(
       script.lane,
-      { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [{ hash: "h-0-a", block: 9, success: true }] },
+      {
+        block: 9,
+        sequence: 1,
+        looked: ["h-0-a"],
+        receipts: [{ hash: "h-0-a", block: 9, success: true }],
+        foreign: [],
+      },
       moment(),
     );
     schedule(script.lane, moment(), false);
@@ -94,12 +100,23 @@ describe("R5 fee bump", () => {
     sendAll(live("a"));
     script.nowMs += 86_400_000;
     const again = takeWork();
-    expect(again.bumps).toEqual([{ sequence: 0, replaces: ["0x"], directive: { id: "a", payload: "{}" } }]);
+    expect(again.bumps).toEqual([
+      {
+        sequence: 0,
+        replaces: ["0x"],
+        stored: { sequence: 0, hash: "h-0-a", raw: "0x" },
+        directive: { id: "a", payload: "{}" },
+      },
+    ]);
     expect(record(again.token, entry(0, "a", "bumped"))).toEqual({ kind: "recorded" });
     settleWith(again.token, { outcomes: [{ hash: "bumped", outcome: refused("nonce_occupied") }] });
     expect(stateOf("a")).toBe("broadcast");
     const receipts = [{ hash: "h-0-a", block: 9, success: true }];
-    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a", "bumped"], receipts }, moment());
+    confirm(
+      script.lane,
+      { block: 9, sequence: 1, looked: ["h-0-a", "bumped"], receipts, foreign: [] },
+      moment(),
+    );
     expect(script.lane.directive("a")?.log.map(({ hash, status }) => [hash, status])).toEqual([
       ["h-0-a", "included"],
       ["bumped", "superseded"],
@@ -144,7 +161,13 @@ describe("R7 letters", () => {
     sendAll(live("a"));
     confirm(
       script.lane,
-      { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [{ hash: "h-0-a", block: 9, success: false }] },
+      {
+        block: 9,
+        sequence: 1,
+        looked: ["h-0-a"],
+        receipts: [{ hash: "h-0-a", block: 9, success: false }],
+        foreign: [],
+      },
       moment(),
     );
     expect(stateOf("a")).toBe("reverted");
@@ -169,6 +192,7 @@ describe("R7 letters", () => {
         sequence: 1,
         looked: ["h-0-a", "h-1-b"],
         receipts: [{ hash: "h-0-a", block: 9, success: true }],
+        foreign: [],
       },
       moment(),
     );
@@ -261,7 +285,13 @@ describe("R11 ranges", () => {
     expect(take(script.lane, "test", moment()).kind).toBe("full");
     confirm(
       script.lane,
-      { block: 9, sequence: 1, looked: ["h-0-d0"], receipts: [{ hash: "h-0-d0", block: 9, success: true }] },
+      {
+        block: 9,
+        sequence: 1,
+        looked: ["h-0-d0"],
+        receipts: [{ hash: "h-0-d0", block: 9, success: true }],
+        foreign: [],
+      },
       moment(),
     );
     expect(takeWork().range).toEqual([10]);
@@ -280,7 +310,13 @@ describe("R11 ranges", () => {
     sendAll(live("a"));
     confirm(
       script.lane,
-      { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [{ hash: "h-0-a", block: 9, success: true }] },
+      {
+        block: 9,
+        sequence: 1,
+        looked: ["h-0-a"],
+        receipts: [{ hash: "h-0-a", block: 9, success: true }],
+        foreign: [],
+      },
       moment(),
     );
     admitAll("b");

@@ -124,15 +124,27 @@ describe("R3 one worker per slot", () => {
 describe("R4 evidence", () => {
   test("a slot whose log has grown since the look-up is skipped", () => {
     sendAll(live("a"));
-    expect(confirm(script.lane, { block: 9, sequence: 1, looked: [], receipts: [] }, moment())).toEqual({
+    expect(
+      confirm(script.lane, { block: 9, sequence: 1, looked: [], receipts: [], foreign: [] }, moment()),
+    ).toEqual({
       finalized: 0,
       open: 1,
     });
   });
 
+  test("a missing receipt alone frees nothing: the transaction may have landed all the same", () => {
+    sendAll(live("a"));
+    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [], foreign: [] }, moment());
+    expect(stateOf("a")).toBe("broadcast");
+  });
+
   test("a foreign transaction frees the directive for another sequence", () => {
     sendAll(live("a"));
-    confirm(script.lane, { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [] }, moment());
+    confirm(
+      script.lane,
+      { block: 9, sequence: 1, looked: ["h-0-a"], receipts: [], foreign: [{ sequence: 0, hash: "theirs" }] },
+      moment(),
+    );
     expect(stateOf("a")).toBe("queued");
     expect(takeWork().range).toEqual([1]);
   });
@@ -141,7 +153,13 @@ describe("R4 evidence", () => {
     sendAll(live("a"));
     confirm(
       script.lane,
-      { block: 9, sequence: 0, looked: ["h-0-a"], receipts: [{ hash: "h-0-a", block: 10, success: true }] },
+      {
+        block: 9,
+        sequence: 0,
+        looked: ["h-0-a"],
+        receipts: [{ hash: "h-0-a", block: 10, success: true }],
+        foreign: [],
+      },
       moment(),
     );
     expect(stateOf("a")).toBe("broadcast");
@@ -167,6 +185,7 @@ describe("R5 burn", () => {
         sequence: 1,
         looked: ["h-0-a", "noop"],
         receipts: [{ hash: "noop", block: 9, success: true }],
+        foreign: [],
       },
       moment(),
     );
@@ -188,6 +207,7 @@ describe("R5 burn", () => {
         sequence: 1,
         looked: ["h-0-a", "noop"],
         receipts: [{ hash: "h-0-a", block: 9, success: true }],
+        foreign: [],
       },
       moment(),
     );
