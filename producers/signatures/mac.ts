@@ -19,21 +19,20 @@ export function decodeMac(text: string, encoding: MacEncoding): Uint8Array | nul
 }
 
 /** Standard alphabet, padding optional. Null for what is not base64. */
-export function decodeBase64(text: string): Uint8Array | null {
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
   const digits = /^([A-Za-z0-9+/]*)(?:={0,2})$/.exec(text)?.[1];
   if (digits === undefined || digits.length % 4 === 1) return null;
   if (text.length !== digits.length && text.length % 4 !== 0) return null;
   return Uint8Array.from(atob(digits), (character) => character.charCodeAt(0));
 }
 
-/** HMAC-SHA256 of `prefix` (as UTF-8) and `body`. `key` must not be empty: WebCrypto throws on such a key. */
-export async function hmacSha256(key: Uint8Array, prefix: string, body: Uint8Array): Promise<Uint8Array> {
-  const head = new TextEncoder().encode(prefix);
-  const content = new Uint8Array(head.length + body.length);
-  content.set(head);
-  content.set(body, head.length);
+/** `key` must not be empty: WebCrypto throws on such a key. */
+export async function hmacSha256(
+  key: Uint8Array<ArrayBuffer>,
+  content: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array> {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const imported = await crypto.subtle.importKey("raw", Uint8Array.from(key), algorithm, false, ["sign"]);
+  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", imported, content));
 }
 
