@@ -1,33 +1,37 @@
 // (b) Confirmed transactions a second, from HTTP to the chain and back, against what the same node takes from others.
 import { ANVIL_ACCOUNTS, anvilAccount, type AnvilAccount } from "../ops/anvil-accounts.ts";
+import { cpuMs } from "./cpu-time.ts";
 import { presigned, setBlockGasLimit } from "./chain.ts";
 import type { Sizes } from "./sizes.ts";
 import { confirmedRun, type ConfirmedRun, type Target } from "./submissions.ts";
-import { median, type Line } from "./table.ts";
+import { median, shown, type Line } from "./table.ts";
 import { VIEM_MODES, viemRun } from "./viem-modes.ts";
 
 /** So much that no block of a run is full. */
 const WIDE_GAS_LIMIT = 10_000_000_000n;
 
-/**
- * @param strangers accounts that the chain funds and Lockstep does not know, for the baselines: at least 10
- */
+/** @param strangers accounts that the chain funds and Lockstep does not know, for the baselines: at least 10 */
 export async function confirmedLines(
   target: Target,
+  { workers, chain }: { readonly workers: () => readonly number[]; readonly chain: number },
   strangers: readonly AnvilAccount[],
   sizes: Sizes,
 ): Promise<readonly Line[]> {
+  const cpu = () => [cpuMs(workers()), cpuMs([chain]), cpuMs([process.pid])];
   const { chainUrl } = target;
   const [one] = ANVIL_ACCOUNTS;
   const [stranger, ...others] = strangers;
   if (one === undefined || stranger === undefined) throw new Error("there must be accounts");
   const runs: ConfirmedRun[] = [];
+  const spent: number[][] = [];
   const ceilings: number[] = [];
   const tens: ConfirmedRun[] = [];
   const tenCeilings: number[] = [];
   await confirmedRun(target, ANVIL_ACCOUNTS, 100);
   for (let turn = 0; turn < sizes.repeats; turn += 1) {
+    const before = cpu();
     runs.push(await confirmedRun(target, [one], sizes.oneAccount));
+    spent.push(cpu().map((ms, index) => ((ms - (before[index] ?? 0)) / sizes.oneAccount) * 100));
     ceilings.push((await presigned(chainUrl, [stranger], sizes.oneAccount)).perSecond);
     tens.push(await confirmedRun(target, ANVIL_ACCOUNTS, sizes.tenAccountsEach));
     tenCeilings.push((await presigned(chainUrl, strangers, sizes.tenAccountsEach)).perSecond);
@@ -77,6 +81,12 @@ export async function confirmedLines(
       against: "best viem that asks for gas",
       ratio: oneRate / best,
       target: { text: "≥ 1.5 ×", met: oneRate / best >= 1.5 },
+    },
+    {
+      part,
+      what: "CPU for 100 directives: Workers / chain / this client",
+      value: [0, 1, 2].map((index) => shown(median(spent.map((ms) => ms[index] ?? 0)))).join(" / "),
+      unit: "ms",
     },
     {
       part,

@@ -6,6 +6,8 @@ export const laneRunSchema = z.object({
   sequences: z.number(),
   ms: z.number(),
   /** Of `ms`, what the evidence took that ends the slots: `unconfirmed` and `confirm`. */
+  /** Of `ms`: what admissions took, and what confirmations took. */
+  admitMs: z.number(),
   confirmMs: z.number(),
   duplicates: z.number(),
   gaps: z.number(),

@@ -30,6 +30,7 @@ export async function workLane(
   const bound: number[] = [];
   let open = 0;
   let confirmMs = 0;
+  let admitMs = 0;
   await readChain(lane, account);
   const begunMs = performance.now();
   await lane.admit(account, admissions[0] ?? []);
@@ -40,7 +41,9 @@ export async function workLane(
     for (const { sequence } of entries) bound.push(sequence);
     open += entries.length;
     const coming = admissions[flight + 1];
+    const admitBegunMs = performance.now();
     if (coming !== undefined) await lane.admit(account, coming);
+    admitMs += performance.now() - admitBegunMs;
     const settled = await lane.settle({ ...settlementOf(work, entries), renew: coming !== undefined });
     if (settled.kind === "stale") throw new Error("the only lease of the lane was lost");
     if (open >= LOOK_UP || coming === undefined) {
@@ -51,7 +54,7 @@ export async function workLane(
     }
     if (coming !== undefined) work = workOf(settled.next);
   }
-  return { sequences: bound.length, ms: performance.now() - begunMs, confirmMs, ...faultsOf(bound) };
+  return { sequences: bound.length, ms: performance.now() - begunMs, admitMs, confirmMs, ...faultsOf(bound) };
 }
 
 /**
@@ -158,12 +161,12 @@ function settlementOf({ token }: Work, entries: readonly SignedEntry[]) {
 /** Evidence that every open slot's transaction is in a final block. */
 async function confirmAll(lane: BenchedLane): Promise<void> {
   for (;;) {
-    const slots = await lane.unconfirmed(LOOK_UP);
+    const { slots } = await lane.unconfirmed(LOOK_UP);
     const last = slots.at(-1);
     if (last === undefined) return;
     const looked = slots.flatMap(({ hashes }) => hashes);
     const receipts = looked.map((hash) => ({ hash, block: 1, success: true }));
-    await lane.confirm({ block: 1, sequence: last.sequence + 1, looked, receipts });
+    await lane.confirm({ block: 1, sequence: last.sequence + 1, looked, receipts, foreign: [] });
   }
 }
 

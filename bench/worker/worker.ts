@@ -115,7 +115,9 @@ function timedBroadcaster<Terms>(broadcaster: Broadcaster<Terms>): Broadcaster<T
     preflight: (candidates) => timed("preflight", () => broadcaster.preflight(candidates)),
     sign: (terms, requests) => timed("sign", () => broadcaster.sign(terms, requests)),
     send: (transactions) => timed("send", () => broadcaster.send(transactions)),
-    lookUp: (hashes, confirmations) => timed("look up", () => broadcaster.lookUp(hashes, confirmations)),
+    lookUp: (hashes, confirmations, sinceBlock) =>
+      timed("look up", () => broadcaster.lookUp(hashes, confirmations, sinceBlock)),
+    usersOf: (sequences, block) => timed("trace", () => broadcaster.usersOf(sequences, block)),
   };
 }
 

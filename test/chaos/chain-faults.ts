@@ -1,21 +1,31 @@
+import type { AnvilAccount } from "../../ops/anvil-accounts.ts";
 import { pause } from "../../ops/wait-until.ts";
+import type { Arena } from "./arena.ts";
+import { RICH } from "./chaos-chain.ts";
 import type { ChainFault } from "./storm.ts";
 
-/** Blocks stay away for so long, in milliseconds. */
-const PAUSE_MS = { least: 1000, most: 5000 } as const;
+/** Some faults last so long, in milliseconds. */
+const LASTING_MS = { least: 1000, most: 4000 } as const;
+const MOST_FOREIGN = 4;
 
-/** What may happen to a chain whose newest block counts as final. */
+/** What may happen to a chain whose newest block counts as final. Faults that last undo themselves. */
 export const FAULTS_ABOVE_THE_CHAIN = {
   drop: ({ chain, random }) => chain.dropSome(random),
-  foreign: ({ chain, accounts, random }) => {
-    const account = accounts[Math.floor(random() * accounts.length)];
-    if (account === undefined) throw new Error("no account");
-    return chain.sendForeign(account);
+  foreign: async (arena) => {
+    const account = oneOf(arena);
+    const count = 1 + Math.floor(arena.random() * MOST_FOREIGN);
+    for (let sent = 0; sent < count; sent += 1) await arena.chain.sendForeign(account, sent);
   },
-  pause: async ({ chain, random }) => {
-    await chain.setMining(false);
-    await pause(PAUSE_MS.least + random() * (PAUSE_MS.most - PAUSE_MS.least));
-    await chain.setMining(true);
+  pause: async (arena) => {
+    await arena.chain.setMining(false);
+    await lasting(arena);
+    await arena.chain.setMining(true);
+  },
+  poverty: async (arena) => {
+    const account = oneOf(arena);
+    await arena.chain.setBalance(account, 1n);
+    await lasting(arena);
+    await arena.chain.setBalance(account, RICH);
   },
   fee: ({ chain, random }) => chain.raiseFee(1 + random() * 3),
   restart: ({ chain }) => chain.restart(),
@@ -30,4 +40,14 @@ export function reorgsAbove(confirmations: number): Readonly<Record<string, Chai
     ...FAULTS_ABOVE_THE_CHAIN,
     reorg: ({ chain, random }) => chain.reorg(1 + Math.floor(random() * (confirmations - 1))),
   };
+}
+
+function oneOf({ accounts, random }: Arena): AnvilAccount {
+  const account = accounts[Math.floor(random() * accounts.length)];
+  if (account === undefined) throw new Error("no account");
+  return account;
+}
+
+function lasting({ random }: Arena): Promise<void> {
+  return pause(LASTING_MS.least + random() * (LASTING_MS.most - LASTING_MS.least));
 }

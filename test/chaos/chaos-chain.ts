@@ -15,14 +15,18 @@ export interface ChaosChain {
   dropSome(random: () => number): Promise<number>;
   /** No block comes from now on, or one each second again. */
   setMining(on: boolean): Promise<void>;
-  /** Somebody else with the same key sends at the chain's next nonce, at a fee that replaces what is in the pool. */
-  sendForeign(account: AnvilAccount): Promise<void>;
+  /** Somebody else with the same key sends so far above the chain's next nonce, at a fee that replaces what is in the pool. */
+  sendForeign(account: AnvilAccount, above: number): Promise<void>;
   /** Ends the node and starts it again with its blocks. What was in the pool is gone. */
   restart(): Promise<void>;
   /** Replaces the newest blocks by empty ones. Their transactions do not come back by themselves. */
   reorg(depth: number): Promise<void>;
+  /** Gives the account that much and takes the rest, without a transaction. Wei. */
+  setBalance(account: AnvilAccount, wei: bigint): Promise<void>;
   /** The next block's base fee is so many gwei; empty blocks bring it down again. */
   raiseFee(gwei: number): Promise<void>;
+  /** Ends what would last: blocks come, every account of these is rich, and no foreign transaction waits above a gap. */
+  calm(accounts: readonly AnvilAccount[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -30,11 +34,13 @@ export interface ChaosChain {
 const FIRST_BLOCKS = 8;
 const SINK = "0x00000000000000000000000000000000000f0e16";
 const GWEI = 1_000_000_000n;
+/** The balance of an account that lacks nothing, in wei. */
+export const RICH = 10n ** 22n;
 
-const poolSchema = z.object({
-  pending: z.record(z.string(), z.record(z.string(), z.object({ hash: z.string() }))),
-  queued: z.record(z.string(), z.record(z.string(), z.object({ hash: z.string() }))),
-});
+const poolPart = z
+  .record(z.string(), z.record(z.string(), z.object({ hash: z.string(), to: z.string().nullable() })))
+  .transform((bySender) => Object.values(bySender).flatMap((byNonce) => Object.values(byNonce)));
+const poolSchema = z.object({ pending: poolPart, queued: poolPart });
 
 export async function startChaosChain(port: number, stateFile: string): Promise<ChaosChain> {
   const start = () =>
@@ -69,6 +75,19 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
     return result;
   }
 
+  /** `queued`: above a gap, so that no block takes them yet. */
+  async function readPool(): Promise<z.infer<typeof poolSchema>> {
+    return poolSchema.parse(await rpc("txpool_content"));
+  }
+
+  async function setMining(on: boolean): Promise<void> {
+    await rpc("evm_setIntervalMining", on ? 1 : 0);
+  }
+
+  async function setBalance({ address }: AnvilAccount, wei: bigint): Promise<void> {
+    await rpc("anvil_setBalance", address, `0x${wei.toString(16)}`);
+  }
+
   await rpc("anvil_mine", FIRST_BLOCKS);
   return {
     url: anvil.url,
@@ -76,28 +95,23 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
     client,
     rpc,
     async dropSome(random) {
-      const { pending, queued } = poolSchema.parse(await rpc("txpool_content"));
-      const hashes = [pending, queued]
-        .flatMap((pool) => Object.values(pool))
-        .flatMap((byNonce) => Object.values(byNonce))
-        .map(({ hash }) => hash);
+      const { pending, queued } = await readPool();
       const share = random();
-      const dropped = hashes.filter(() => random() < share);
-      for (const hash of dropped) await rpc("anvil_dropTransaction", hash);
+      const dropped = [...pending, ...queued].filter(() => random() < share);
+      for (const { hash } of dropped) await rpc("anvil_dropTransaction", hash);
       return dropped.length;
     },
-    async setMining(on) {
-      await rpc("evm_setIntervalMining", on ? 1 : 0);
-    },
-    async sendForeign({ address, privateKey }) {
-      const nonce = await client.getTransactionCount({ address, blockTag: "latest" });
+    setMining,
+    setBalance,
+    async sendForeign({ address, privateKey }, above) {
+      const next = await client.getTransactionCount({ address, blockTag: "latest" });
       const { baseFeePerGas } = await client.getBlock({ blockTag: "latest" });
       const fee = 4n * (baseFeePerGas ?? 0n) + 10n * GWEI;
       const wallet = createWalletClient({ account: privateKeyToAccount(privateKey), chain, transport });
       await wallet.sendTransaction({
         to: SINK,
         value: 1n,
-        nonce,
+        nonce: next + above,
         gas: 21_000n,
         maxFeePerGas: fee,
         maxPriorityFeePerGas: 10n * GWEI,
@@ -112,6 +126,13 @@ export async function startChaosChain(port: number, stateFile: string): Promise<
     },
     async raiseFee(gwei) {
       await rpc("anvil_setNextBlockBaseFeePerGas", `0x${BigInt(Math.round(gwei * 1e9)).toString(16)}`);
+    },
+    async calm(accounts) {
+      await setMining(true);
+      // A reorg may have brought a poor account's past back.
+      for (const account of accounts) await setBalance(account, RICH);
+      const { queued } = await readPool();
+      for (const { hash, to } of queued) if (to === SINK) await rpc("anvil_dropTransaction", hash);
     },
     stop: () => anvil.stop(),
   };

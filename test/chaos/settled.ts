@@ -22,37 +22,36 @@ export async function admitAll({ stack, workload }: Arena): Promise<void> {
   );
 }
 
-/**
- * Resolves when nothing is in flight in any lane, every number that was given out is final, and the ledger has every
- * letter. Throws with the lanes' reports after the deadline.
- */
-export async function settleAll(arena: Arena): Promise<ReadonlyMap<string, LaneReport>> {
+/** Nothing is in flight, and every number that was given out is final. */
+export function isLanded({ counts, open, nextSequence, checkpoint }: LaneReport): boolean {
+  return counts.inFlight === 0 && open === 0 && checkpoint.contiguous === nextSequence;
+}
+
+/** And the ledger has every letter. */
+export function isSettled(lane: LaneReport): boolean {
+  return isLanded(lane) && lane.lettersOwed === 0;
+}
+
+/** Resolves with the lanes' reports, by account, once each of them is so. Throws with those that are not after the deadline. */
+export async function awaitLanes(
+  arena: Arena,
+  isSo: (lane: LaneReport) => boolean,
+): Promise<ReadonlyMap<string, LaneReport>> {
   const { accounts, client, stack } = arena;
   let lanes = new Map<string, LaneReport>();
-  await waitUntil(
+  return waitUntil(
     async () => {
       await resumePaused(arena);
-      lanes = new Map(
-        await Promise.all(accounts.map(async ({ id }) => [id, await client.lane(id)] as const)),
-      );
-      return [...lanes.values()].every(isSettled) ? true : undefined;
+      const reports = await Promise.all(accounts.map(async ({ id }) => [id, await client.lane(id)] as const));
+      lanes = new Map(reports);
+      return [...lanes.values()].every(isSo) ? lanes : undefined;
     },
     {
-      what: "every lane settled",
+      what: "the end of all work in every lane",
       withinMs: SETTLED_WITHIN_MS,
       everyMs: 250,
       failed: stack.failure,
-      tail: () =>
-        `\n${JSON.stringify(
-          [...lanes.values()].filter((lane) => !isSettled(lane)),
-          null,
-          1,
-        )}${stack.tail()}`,
+      tail: () => `\n${JSON.stringify([...lanes.values()].filter((lane) => !isSo(lane)))}${stack.tail()}`,
     },
   );
-  return lanes;
-}
-
-function isSettled({ counts, open, lettersOwed, nextSequence, checkpoint }: LaneReport): boolean {
-  return counts.inFlight === 0 && open === 0 && lettersOwed === 0 && checkpoint.contiguous === nextSequence;
 }

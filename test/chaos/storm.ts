@@ -1,6 +1,7 @@
 import { pause } from "../../ops/wait-until.ts";
 import type { Arena } from "./arena.ts";
 import type { RpcWeather } from "./faulty-rpc.ts";
+import type { RoundReport } from "./round.ts";
 
 /** One thing that happens to the chain, now and then. May throw: the node is away for a moment, or refuses. */
 export type ChainFault = (arena: Arena) => Promise<unknown>;
@@ -12,33 +13,28 @@ export interface StormOptions {
   readonly chainFaults: Readonly<Record<string, ChainFault>>;
 }
 
-export interface StormReport {
-  readonly kills: number;
-  /** How often each fault of the chain happened. */
-  readonly chainFaults: Readonly<Record<string, number>>;
-}
-
 /** Moments are drawn from these, in milliseconds: they are the chaos, nothing waits for anything by them. */
-const BETWEEN_KILLS_MS = { least: 100, most: 3500 } as const;
+const BETWEEN_KILLS_MS = { least: 100, most: 2500 } as const;
 const BETWEEN_CHAIN_FAULTS_MS = { least: 200, most: 2000 } as const;
 const BETWEEN_STEPS_MS = { least: 50, most: 500 } as const;
 
 /**
  * Directives flow, requests fail, the chain misbehaves, and the Workers are killed at random moments. At its end all
- * faults are off and blocks come again; what was under way is not waited for.
+ * faults are off and blocks come again; what was under way is not waited for. Gives how often each fault of the chain
+ * happened.
  */
 export async function rage(
   arena: Arena,
   { kills, weather, chainFaults }: StormOptions,
-): Promise<StormReport> {
-  const { chain, endpoint, random, stack, workload } = arena;
+): Promise<RoundReport["chainFaults"]> {
+  const { accounts, chain, endpoint, random, stack, workload } = arena;
   const happened: Record<string, number> = {};
-  let over = false;
+  const storm = new AbortController();
   const moment = ({ least, most }: { readonly least: number; readonly most: number }) =>
     pause(least + random() * (most - least));
 
   async function flow(): Promise<void> {
-    while (!over) {
+    while (!storm.signal.aborted) {
       await workload.step();
       await moment(BETWEEN_STEPS_MS);
     }
@@ -46,7 +42,7 @@ export async function rage(
 
   async function shakeChain(): Promise<void> {
     const names = Object.keys(chainFaults);
-    while (!over && names.length > 0) {
+    while (!storm.signal.aborted && names.length > 0) {
       await moment(BETWEEN_CHAIN_FAULTS_MS);
       const name = names[Math.floor(random() * names.length)] ?? "";
       try {
@@ -69,12 +65,12 @@ export async function rage(
       await resumePaused(arena);
     }
   } finally {
-    over = true;
+    storm.abort();
   }
   await others;
   endpoint.setWeather(null);
-  await chain.setMining(true);
-  return { kills, chainFaults: happened };
+  await chain.calm(accounts);
+  return happened;
 }
 
 /** The breaker pauses a lane after some 401 in a row, as it should: an operator continues it. */

@@ -62,6 +62,8 @@ const POISON: readonly ((account: AnvilAccount, id: string) => DirectiveInput)[]
 ];
 const POISON_SHARE = 0.04;
 const DUPLICATE_SHARE = 0.3;
+const IMPOSTOR_SHARE = 0.1;
+const GARBAGE_SHARE = 0.05;
 
 export function createWorkload({ run, accounts, stack, client, random }: WorkloadOptions): Workload {
   const orders: Order[] = [];
@@ -110,8 +112,27 @@ export function createWorkload({ run, accounts, stack, client, random }: Workloa
 
   async function enqueue(some: readonly Order[]): Promise<void> {
     sends += some.length;
-    // The local broker keeps messages in memory: a kill may lose what it took.
-    await stack.send(some.map(({ directive }) => ({ directive }))).catch(() => undefined);
+    await send(some.map(({ directive }) => ({ directive })));
+  }
+
+  /** The local broker keeps messages in memory: a kill may lose what it took. */
+  async function send(items: Parameters<Stack["send"]>[0]): Promise<void> {
+    await stack.send(items).catch(() => undefined);
+  }
+
+  /** The id of a directive that the lane has, with another payload: a wei more must never arrive. */
+  function impostor(): DirectiveInput[] {
+    const { directive, acknowledged, recipient } = pick(orders);
+    if (!acknowledged || recipient === null) return [];
+    return [{ ...directive, action: { type: "evm.transaction", to: recipient, value: PAYMENT + 1n } }];
+  }
+
+  async function disturb(): Promise<void> {
+    if (random() < GARBAGE_SHARE) await send([{ raw: "not a message" }, { raw: { json: { v: 9 } } }]);
+    if (random() > IMPOSTOR_SHARE) return;
+    const wrong = impostor();
+    if (random() < 0.5) await send(wrong.map((directive) => ({ directive })));
+    else if (wrong.length > 0) await client.post(wrong).catch(() => undefined);
   }
 
   return {
@@ -130,6 +151,7 @@ export function createWorkload({ run, accounts, stack, client, random }: Workloa
       const ways = [first(fresh)];
       if (again.length > 0) ways.push(second(again));
       if (old.length > 0) ways.push(second(old));
+      ways.push(disturb());
       await Promise.all(ways);
     },
     payOnceEach: () => accounts.map(payment),

@@ -55,6 +55,7 @@ test("a directive that was admitted, recorded, settled and seen in a receipt is 
       sequence: 6,
       looked: ["0xaa"],
       receipts: [{ hash: "0xaa", block: 1, success: true }],
+      foreign: [],
     }),
   ).toEqual({ finalized: 1, open: 0 });
   expect((await lane.directive("a"))?.status).toBe("confirmed");
@@ -87,6 +88,7 @@ test("retention drops payloads and raw bytes of what is settled, and keeps id, d
     sequence: 1,
     looked: ["0xaa"],
     receipts: [{ hash: "0xaa", block: 1, success: true }],
+    foreign: [],
   });
   await runInDurableObject(lane, (_, { storage }) => {
     const stored = new LaneStorage(storage.sql);
