@@ -5,9 +5,9 @@ import { z } from "zod";
 export const laneRunSchema = z.object({
   sequences: z.number(),
   ms: z.number(),
-  /** Of `ms`, what the evidence took that ends the slots: `unconfirmed` and `confirm`. */
-  /** Of `ms`: what admissions took, and what confirmations took. */
+  /** Of `ms`, what admission took. */
   admitMs: z.number(),
+  /** Of `ms`, what the evidence took that ends the slots: `unconfirmed` and `confirm`. */
   confirmMs: z.number(),
   duplicates: z.number(),
   gaps: z.number(),
