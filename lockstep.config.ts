@@ -1,4 +1,22 @@
+import { z } from "zod";
 import { defineConfig } from "./domain/config.ts";
+import { webhookSource } from "./domain/webhook-source.ts";
+
+const ANVIL_ACCOUNT_0 = "eip155:31337:0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+
+/** What is read of an event of Polar. All other events pass as they are. */
+const polarEvent = z.looseObject({
+  type: z.string(),
+  data: z.looseObject({
+    metadata: z
+      .looseObject({ lockstep_wei: z.string().optional(), lockstep_to: z.string().optional() })
+      .optional(),
+  }),
+});
+const anyEvent = z.looseObject({});
+
+/** On one machine a consumer that died is soon missed. Leave this out where a destination may take its time. */
+const policy = { leaseSeconds: 6 };
 
 /** What a user edits. Values of `{ env: … }` are names of variables and secrets: see `wrangler secret put`. */
 export default defineConfig({
@@ -29,4 +47,62 @@ export default defineConfig({
       },
     },
   },
+
+  sources: {
+    // An order that is paid is also a transfer on the chain.
+    polar: webhookSource({
+      signature: { scheme: "standard-webhooks", secretForm: "either" },
+      secrets: [{ env: "POLAR_WEBHOOK_SECRET" }],
+      orderingKey: "data.customer_id",
+      schema: polarEvent,
+      handle: ({ data: { type, data } }) => {
+        const { lockstep_to: to, lockstep_wei: value } = data.metadata ?? {};
+        const isTransfer = type === "order.paid" && to !== undefined && value !== undefined;
+        const action = isTransfer ? ({ type: "evm.transaction", to, value } as const) : undefined;
+        return {
+          deliveries: ["receiver"],
+          directives: action === undefined ? [] : [{ account: ANVIL_ACCOUNT_0, action }],
+        };
+      },
+      policy,
+    }),
+    stripe: webhookSource({
+      signature: { scheme: "stripe" },
+      secrets: [{ env: "STRIPE_WEBHOOK_SECRET" }],
+      eventId: "id",
+      orderingKey: "data.object.customer",
+      schema: anyEvent,
+      handle: () => ({ deliveries: ["receiver"] }),
+      policy,
+    }),
+    github: webhookSource({
+      signature: { scheme: "github" },
+      secrets: [{ env: "GITHUB_WEBHOOK_SECRET" }],
+      orderingKey: "repository.full_name",
+      schema: anyEvent,
+      handle: () => ({ deliveries: ["receiver"] }),
+      policy,
+    }),
+    // A service of one's own: HMAC-SHA256 of the body, in hex, in one header.
+    plain: webhookSource({
+      signature: { scheme: "hmac-sha256", header: "x-signature", encoding: "hex" },
+      secrets: [{ env: "PLAIN_WEBHOOK_SECRET" }],
+      eventId: "id",
+      orderingKey: "customer",
+      schema: anyEvent,
+      handle: () => ({ deliveries: ["receiver"] }),
+      policy,
+    }),
+  },
+
+  destinations: {
+    receiver: {
+      url: { env: "RECEIVER_URL" },
+      secrets: [{ env: "RECEIVER_WEBHOOK_SECRET" }],
+      // The local receiver is http on this machine. Leave this out for a destination on the Internet.
+      allowPrivate: true,
+    },
+  },
+
+  operations: { notify: "receiver" },
 });

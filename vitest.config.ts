@@ -11,6 +11,16 @@ const anvilKeys = Object.fromEntries(
   }),
 );
 
+/** Of the tests alone. */
+const webhookSecrets = {
+  POLAR_WEBHOOK_SECRET: "whsec_cG9sYXItc2VjcmV0LW9mLXRoZS10ZXN0cw==",
+  STRIPE_WEBHOOK_SECRET: "whsec_stripe_secret_of_the_tests",
+  GITHUB_WEBHOOK_SECRET: "github secret of the tests",
+  PLAIN_WEBHOOK_SECRET: "plain secret of the tests",
+  RECEIVER_URL: "http://127.0.0.1:8799/",
+  RECEIVER_WEBHOOK_SECRET: "whsec_cmVjZWl2ZXItc2VjcmV0LW9mLXRoZS10ZXN0cw==",
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -30,6 +40,7 @@ export default defineConfig({
                 TEST_MIGRATIONS: await readD1Migrations("dlq/migrations"),
                 API_TOKENS: "[]",
                 CHAIN_URL: "http://127.0.0.1:8545",
+                ...webhookSecrets,
                 ...anvilKeys,
               },
             },

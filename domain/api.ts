@@ -30,7 +30,7 @@ const DIRECTIVE_STATUSES = [
   "replaced",
 ] as const satisfies readonly DirectiveStatus[];
 
-const LANE_STATUSES = [
+export const LANE_STATUSES = [
   "initializing",
   "live",
   "repairing",
@@ -96,6 +96,8 @@ export const laneReportSchema = z.object({
   /** Slots that are not final. */
   open: z.number(),
   lettersOwed: z.number(),
+  /** Attempts ever made, by what they came to: `accepted`, or `refused:<code>`, `unavailable:<code>`, `uncertain:<code>`. */
+  attempts: z.record(z.string(), z.number()),
   outage: failure.nullable(),
   events: z.array(z.object({ at, kind: z.string(), detail: z.string() })),
 });

@@ -1,9 +1,15 @@
+import type { Destination, DestinationInput } from "./destination.ts";
 import { parseAccount, type Account, type AccountId, type ChainId } from "./ids.ts";
-
-/** The name of a variable or secret of the Worker. Its value never stands in the configuration. */
-export interface EnvName {
-  readonly env: string;
-}
+import { isSourceName } from "./inbox-name.ts";
+import {
+  DEFAULT_ALERTS,
+  DEFAULT_REPLAY,
+  OWN_SOURCE,
+  ownSource,
+  type Operations,
+  type OperationsInput,
+} from "./operations.ts";
+import { sourceProblem, type EnvName, type UntypedSource, type WebhookSource } from "./webhook-source.ts";
 
 export interface ChainInput {
   /** JSON-RPC endpoint; the URL may hold a credential, so it is a secret. */
@@ -64,6 +70,11 @@ export const DEFAULT_CHAIN_POLICY: ChainPolicy = {
 export interface ConfigInput {
   /** By CAIP-2 chain id. */
   readonly chains: Readonly<Record<string, ChainInput>>;
+  /** By the name in `/webhooks/{source}`. */
+  readonly sources?: Readonly<Record<string, UntypedSource>>;
+  /** By the name that `handle` delivers to. */
+  readonly destinations?: Readonly<Record<string, DestinationInput>>;
+  readonly operations?: OperationsInput;
 }
 
 export interface Chain {
@@ -80,6 +91,9 @@ export interface Signer {
 export interface Config {
   readonly chains: ReadonlyMap<string, Chain>;
   readonly signers: ReadonlyMap<AccountId, Signer>;
+  readonly sources: ReadonlyMap<string, WebhookSource>;
+  readonly destinations: ReadonlyMap<string, Destination>;
+  readonly operations: Operations;
 }
 
 /** Checks the configuration when the Worker starts. Throws with the name of what is wrong: a wrong configuration is a bug. */
@@ -111,7 +125,55 @@ export function defineConfig(input: ConfigInput): Config {
       signers.set(account.value.id, { account: account.value, key });
     }
   }
-  return { chains, signers };
+  const destinations = readDestinations(input);
+  const operations = readOperations(input, destinations);
+  return { chains, signers, sources: readSources(input, operations), destinations, operations };
+}
+
+function readDestinations(input: ConfigInput): ReadonlyMap<string, Destination> {
+  const destinations = new Map<string, Destination>();
+  for (const [name, destination] of Object.entries(input.destinations ?? {})) {
+    const { url, secrets, timeoutSeconds = 10, allowPrivate = false, statuses = {} } = destination;
+    const at = `lockstep.config.ts: destinations.${name}`;
+    if (secrets.length === 0) throw new Error(`${at}.secrets must name at least one secret`);
+    if (!(timeoutSeconds > 0 && timeoutSeconds <= 60))
+      throw new Error(`${at}.timeoutSeconds must be above 0, at most 60`);
+    for (const status of Object.keys(statuses))
+      if (!/^[1-5][0-9]{2}$/.test(status)) throw new Error(`${at}.statuses.${status} must be an HTTP status`);
+    destinations.set(name, { name, url, secrets, timeoutSeconds, allowPrivate, statuses });
+  }
+  return destinations;
+}
+
+function readSources(input: ConfigInput, { notify }: Operations): ReadonlyMap<string, WebhookSource> {
+  const sources = new Map<string, WebhookSource>();
+  for (const [name, source] of Object.entries(input.sources ?? {})) {
+    const at = `lockstep.config.ts: sources.${name}`;
+    if (!isSourceName(name))
+      throw new Error(`${at}: a source's name is 1 to 32 of a-z 0-9 -, beginning with a letter`);
+    if (name === OWN_SOURCE) throw new Error(`${at}: the name is Lockstep's own`);
+    const problem = sourceProblem(source);
+    if (problem !== null) throw new Error(`${at}: ${problem}`);
+    sources.set(name, { ...source, name, internal: false });
+  }
+  if (notify !== null) sources.set(OWN_SOURCE, ownSource(notify));
+  return sources;
+}
+
+function readOperations(input: ConfigInput, destinations: ReadonlyMap<string, Destination>): Operations {
+  const { notify = null, alerts, replay } = input.operations ?? {};
+  if (notify !== null && !destinations.has(notify))
+    throw new Error(`lockstep.config.ts: operations.notify: there is no destination ${notify}`);
+  const operations = {
+    notify,
+    alerts: { ...DEFAULT_ALERTS, ...alerts },
+    replay: { ...DEFAULT_REPLAY, ...replay },
+  };
+  for (const part of ["alerts", "replay"] as const)
+    for (const [name, value] of Object.entries(operations[part]))
+      if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
+        throw new Error(`lockstep.config.ts: operations.${part}.${name} must be a positive number`);
+  return operations;
 }
 
 function isChainId(text: string): text is ChainId {

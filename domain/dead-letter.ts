@@ -6,8 +6,8 @@ import type { FailureCode } from "./failure.ts";
 export const LETTER_STATES = ["open", "replaying", "resolved", "discarded"] as const;
 export type LetterState = (typeof LETTER_STATES)[number];
 
-/** `directive`: a lane has, or had, the directive. `introduction`: no lane took it. `raw`: the body could not be read, or the queue gave it up. */
-export const LETTER_KINDS = ["directive", "introduction", "raw"] as const;
+/** `directive`: a lane has, or had, the directive. `event`: an inbox has, or had, the webhook event. `introduction`: no lane took it. `raw`: the body could not be read, or the queue gave it up. */
+export const LETTER_KINDS = ["directive", "event", "introduction", "raw"] as const;
 export type LetterKind = (typeof LETTER_KINDS)[number];
 
 /**
@@ -17,12 +17,28 @@ export type LetterKind = (typeof LETTER_KINDS)[number];
 export const BODY_FORMATS = ["json", "superjson", "base64", "text"] as const;
 export type BodyFormat = (typeof BODY_FORMATS)[number];
 
+/**
+ * How a letter was closed. `landed`: the one effect of its directive is on the chain. `not-landed`: it provably is not,
+ * and nobody wants it any more. `settled`: the event is handled. `failed-again`: it was replayed and died again, under
+ * the letter `next`. `replaced`: another directive took its place. `returned`: the message is back on its queue.
+ */
+export const LETTER_RESOLUTIONS = [
+  "landed",
+  "not-landed",
+  "settled",
+  "failed-again",
+  "replaced",
+  "returned",
+  "discarded",
+] as const;
+export type LetterResolution = (typeof LETTER_RESOLUTIONS)[number];
+
 /** What makes two letters one: recording twice under one key changes nothing. */
 export interface LedgerKey {
   readonly kind: LetterKind;
-  /** The lane: an account. For a raw letter, null. */
+  /** The lane: an account, or an inbox. For a raw letter, null. */
   readonly lane: string | null;
-  /** The directive's id; for a raw letter, the queue message's id. */
+  /** The id of the directive or the event; for a raw letter, the queue message's id. */
   readonly directiveId: string;
   readonly digest: string;
   readonly generation: number;
@@ -43,7 +59,9 @@ export interface NewLetter extends LedgerKey {
   readonly directiveStatus: "dead" | "review" | "reverted" | null;
   readonly sequence: number | null;
   readonly transactions: readonly LetterTransaction[];
-  /** The stored payload of the directive, or the whole message body as it came, as `bodyFormat` says. */
+  /** `manual`: the directive's metadata says that somebody must refund by hand what it was to pay out. */
+  readonly refund: "manual" | null;
+  /** The stored payload of the directive, the body of the event, or the whole message body as it came, as `bodyFormat` says. */
   readonly body: string;
   readonly bodyFormat: BodyFormat;
   readonly openedAtMs: number;
@@ -63,6 +81,16 @@ export interface LetterSummary extends Omit<NewLetter, "body" | "bodyFormat" | "
   /** A `FailureCode`, or one that a newer Worker wrote. */
   readonly code: string;
   readonly firstFailureCode: string;
+  /** Null while it is open or replaying. */
+  readonly resolution: LetterResolution | null;
+  /** The letters of the same work before its last replay, and after this one's. */
+  readonly previous: string | null;
+  readonly next: string | null;
+  /** The id of the directive that took this one's place by an edit, or whose place this one took. */
+  readonly replacedBy: string | null;
+  readonly replaces: string | null;
+  /** The replay that it is, or was last, in. */
+  readonly replayId: string | null;
   readonly updatedAtMs: number;
 }
 
@@ -83,6 +111,7 @@ export interface LetterFilter {
   readonly code: FailureCode | null;
   readonly kind: LetterKind | null;
   readonly lane: string | null;
+  readonly sourceQueue: string | null;
   /** Opened at this time or later. */
   readonly fromMs: number | null;
   /** Opened before this time. */

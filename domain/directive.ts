@@ -74,7 +74,7 @@ const MAX_UINT256 = 2n ** 256n - 1n;
 const MAX_UINT64 = 2n ** 64n - 1n;
 
 function amount(max: bigint, unit: string) {
-  return z.unknown().transform((input, context): bigint => {
+  const parsed = z.unknown().transform((input, context): bigint => {
     const refuse = (message: string): bigint => {
       context.issues.push({ code: "custom", message, input });
       return z.NEVER;
@@ -91,6 +91,10 @@ function amount(max: bigint, unit: string) {
     const value = BigInt(input);
     if (value < 0n) return refuse("must not be negative");
     return value > max ? refuse(`must be at most ${max}`) : value;
+  });
+  return parsed.meta({
+    type: ["string", "integer"],
+    description: `${unit} in decimal digits: text above 2^53-1`,
   });
 }
 
@@ -116,17 +120,20 @@ function parseDirectiveId(text: string): Result<DirectiveId, string> {
     : err("must be 1 to 128 characters of A-Z a-z 0-9 . _ : - and neither . nor ..");
 }
 
-const time = z.unknown().transform((input, context): number => {
-  const atMs =
-    input instanceof Date ? input.getTime() : typeof input === "string" ? isoTime(input) : Number.NaN;
-  if (!Number.isNaN(atMs)) return atMs;
-  context.issues.push({
-    code: "custom",
-    message: "must be a time such as 2030-01-31T12:00:00Z (ISO 8601 with a zone)",
-    input,
-  });
-  return z.NEVER;
-});
+const time = z
+  .unknown()
+  .transform((input, context): number => {
+    const atMs =
+      input instanceof Date ? input.getTime() : typeof input === "string" ? isoTime(input) : Number.NaN;
+    if (!Number.isNaN(atMs)) return atMs;
+    context.issues.push({
+      code: "custom",
+      message: "must be a time such as 2030-01-31T12:00:00Z (ISO 8601 with a zone)",
+      input,
+    });
+    return z.NEVER;
+  })
+  .meta({ type: "string", format: "date-time" });
 
 /** Epoch milliseconds; NaN for what is not ISO 8601 with a zone, and for a day that the month does not have. */
 function isoTime(text: string): number {
@@ -172,17 +179,27 @@ const cosmosAction = z.strictObject({
     .transform((gas) => gas ?? null),
 });
 
-const directiveSchema = z.strictObject({
+/** What `parseDirective` reads. Its descriptions are those of the HTTP API. */
+export const directiveSchema = z.strictObject({
   v: z.literal(1, { error: "must be 1" }).optional(),
   kind: z.literal("directive", { error: "must be directive" }).optional(),
-  id: checked(parseDirectiveId),
-  account: checked(parseAccount),
+  id: checked(parseDirectiveId).meta({
+    description: "The idempotency key within the account: 1 to 128 of A-Z a-z 0-9 . _ : -",
+  }),
+  account: checked(parseAccount).meta({
+    description: "CAIP-10, for example eip155:1:0x52908400098527886e0f7030069857d2e4169ee7",
+  }),
   action: z.discriminatedUnion("type", [evmAction, cosmosAction], {
     error: ({ code }) =>
       code === "invalid_union" ? "must be evm.transaction or cosmos.messages" : "must be an action object",
   }),
-  expiresAt: time.optional(),
-  metadata: jsonValue.pipe(z.record(z.string(), z.unknown(), { error: "must be a JSON object" })).nullish(),
+  expiresAt: time
+    .optional()
+    .meta({ description: "ISO 8601; work that has not begun by then does not begin" }),
+  metadata: jsonValue
+    .pipe(z.record(z.string(), z.unknown(), { error: "must be a JSON object" }))
+    .nullish()
+    .meta({ type: "object", description: "Any JSON object, at most 96 KB with the rest" }),
 });
 
 /**
@@ -221,7 +238,7 @@ export function parseDirective(input: unknown): Result<Directive, readonly Field
 }
 
 /** Flattens what zod found, with `reportInput`, into one entry for each field; unknown fields are named one by one. */
-export function fieldProblems(error: z.core.$ZodError): readonly FieldProblem[] {
+export function fieldProblems(error: Pick<z.core.$ZodError, "issues">): readonly FieldProblem[] {
   return error.issues.flatMap((issue): FieldProblem[] => {
     const field = issue.path.map(String).join(".");
     if (issue.code === "unrecognized_keys") {

@@ -141,12 +141,13 @@ export const FAILURES = {
   bad_request: {
     contained: "dead-letter",
     summary: "The endpoint answered 400.",
-    remedy: "Check the RPC URL and what the endpoint allows.",
+    remedy: "Check the RPC URL and what the endpoint allows; for a delivery, why the destination refuses it.",
   },
   unauthorized: {
     contained: "dead-letter",
     summary: "The endpoint answered 401.",
-    remedy: "Renew the credential in the RPC URL secret, resume the lane, replay.",
+    remedy:
+      "Renew the credential in the RPC URL secret, or the destination's signing secret; resume the lane, replay.",
   },
   forbidden: {
     contained: "dead-letter",
@@ -171,7 +172,7 @@ export const FAILURES = {
   network_error: {
     contained: "retry",
     summary: "The endpoint could not be reached.",
-    remedy: "None, or check the RPC URL.",
+    remedy: "None, or check the RPC URL or the destination's URL.",
   },
   wrong_chain: {
     contained: "retry",
@@ -180,8 +181,70 @@ export const FAILURES = {
   },
   signer_unavailable: {
     contained: "retry",
-    summary: "The signer's secret is missing or is not the account's key.",
+    summary:
+      "The signer's secret is missing or is not the account's key, or a destination's URL or signing secret is missing or malformed.",
     remedy: "Set the secret named in lockstep.config.ts.",
+  },
+
+  // The destination of webhook events, where the rows above do not fit.
+  not_found: {
+    contained: "dead-letter",
+    summary: "The destination answered 404.",
+    remedy: "Correct the destination's URL, then replay.",
+  },
+  gone: {
+    contained: "dead-letter",
+    summary: "The destination answered 410.",
+    remedy: "Point the destination at its new URL and replay, or discard the letter.",
+  },
+  payload_rejected: {
+    contained: "dead-letter",
+    summary: "The destination answered 413 or 422.",
+    remedy: "Read the message; make the destination take the event, then replay.",
+  },
+  redirected: {
+    contained: "dead-letter",
+    summary: "The destination answered 3xx, and redirects are not followed.",
+    remedy: "Set the destination's URL to where it redirects, if that is yours, then replay.",
+  },
+  delivery_refused: {
+    contained: "dead-letter",
+    summary: "The destination answered a 4xx that has no row of its own.",
+    remedy:
+      "Read the message; if it means that the event will be taken later, say so in the destination's `statuses`; replay.",
+  },
+  declared_permanent: {
+    contained: "dead-letter",
+    summary: "The destination answered a status that its `statuses` call permanent.",
+    remedy: "Read the message; remove the cause, then replay.",
+  },
+  declared_transient: {
+    contained: "retry",
+    summary: "The destination answered a status that its `statuses` call transient.",
+    remedy: "None, or read the message.",
+  },
+  forbidden_target: {
+    contained: "dead-letter",
+    summary: "The destination's URL is not https to a public host, or holds a password; nothing was sent.",
+    remedy: "Correct the URL, or set `allowPrivate` where http or a private host is meant; replay.",
+  },
+
+  // A webhook event, before any of its effects.
+  handler_failed: {
+    contained: "dead-letter",
+    summary: "The source's `handle` threw, refused the event's shape, or asked for what cannot be.",
+    remedy: "Read the message; correct `handle` in lockstep.config.ts, deploy, replay.",
+  },
+  lane_unavailable: {
+    contained: "retry",
+    summary:
+      "The lane of a directive could not be reached, so that the directive of the event is not known to be admitted.",
+    remedy: "None: it is admitted once, however often it is tried.",
+  },
+  skipped: {
+    contained: "dead-letter",
+    summary: "An operator gave the event up, so that those behind it go on.",
+    remedy: "Read the reason in the inbox's log; replay when its cause is gone, or discard.",
   },
 
   // The lane's own protocol.

@@ -23,11 +23,17 @@ export interface SequencerProtocol {
   lookUpFailed(failure: Failure): Promise<void>;
   /** An operator's dead directive back to work; or, with `edit`, another one in its place (R9). */
   readmit(key: LetterKey, edit: Admission | null): Promise<ReadmissionAnswer>;
+  /** `readmit` without an edit for many, in one transaction. One answer for each, in order. */
+  readmitAll(keys: readonly LetterKey[]): Promise<readonly ReadmissionAnswer[]>;
   /** What a letter tells of a directive: undefined when the lane owes none under this key. */
   letter(key: LetterKey): Promise<LaneLetter | undefined>;
   /** The ledger has these letters: the lane owes them no longer. */
   letterRecorded(keys: readonly LetterKey[]): Promise<void>;
   directive(id: string): Promise<DirectiveView | undefined>;
+  /** What the lane knows of each, in order: null for one that it never admitted. At most `MAX_ASKED` ids. */
+  directives(ids: readonly string[]): Promise<readonly (DirectiveFacts | null)[]>;
+  /** An operator says that a directive in review did not land: a no-op is to use its number up (R5). */
+  burn(account: AccountId, id: string, reason: string, actor: string): Promise<BurnAnswer>;
   status(): Promise<LaneStatusView>;
   pause(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
   resume(account: AccountId, reason: string, actor: string): Promise<LaneStatusView>;
@@ -47,6 +53,17 @@ export type ReadmissionAnswer =
   | { readonly kind: "moved-on"; readonly status: DirectiveStatus; readonly generation: number }
   /** The edit's id is taken by another directive. */
   | { readonly kind: "conflict" }
+  | { readonly kind: "unknown" };
+
+/** So many directives in one question. */
+export const MAX_ASKED = 500;
+
+export type BurnAnswer =
+  /** A no-op competes for the number, or is about to: evidence decides. */
+  | { readonly kind: "burning" }
+  /** It is not in review: nothing is to be burnt. */
+  | { readonly kind: "settled"; readonly status: DirectiveStatus }
+  | { readonly kind: "impossible"; readonly reason: string }
   | { readonly kind: "unknown" };
 
 export interface Admission {
@@ -247,16 +264,22 @@ export interface TransactionView {
     | "expired";
 }
 
-export interface DirectiveView {
+export interface DirectiveView extends DirectiveFacts {
+  readonly payload: string;
+}
+
+/** All of a directive but what it asks for: many of them fit one answer. */
+export interface DirectiveFacts {
   readonly id: string;
   readonly account: AccountId;
   readonly digest: string;
   readonly status: DirectiveStatus;
+  /** Times that it was readmitted. */
+  readonly generation: number;
   readonly sequence: number | null;
   readonly transactions: readonly TransactionView[];
   readonly attempts: number;
   readonly failure: TimedFailure | null;
-  readonly payload: string;
   readonly admittedAtMs: number;
   readonly updatedAtMs: number;
 }
@@ -286,6 +309,8 @@ export interface LaneStatusView {
   readonly counts: LaneCounts;
   readonly open: number;
   readonly lettersOwed: number;
+  /** Attempts ever made, by what they came to: `accepted`, or `refused:<code>`, `unavailable:<code>`, `uncertain:<code>`. */
+  readonly attempts: Readonly<Record<string, number>>;
   readonly outage: TimedFailure | null;
   readonly events: readonly LaneEvent[];
 }

@@ -10,6 +10,7 @@ import {
 } from "./directive.ts";
 import { isFailureCode, type FailureCode } from "./failure.ts";
 import { parseAccount, type AccountId } from "./ids.ts";
+import { parseInbox, type InboxName } from "./inbox-name.ts";
 import { annotationProblem, plainProblem } from "./plain.ts";
 import { err, ok, type Result } from "./result.ts";
 
@@ -31,6 +32,12 @@ export interface Doorbell {
   readonly account: AccountId;
 }
 
+/** "This inbox has work." As harmless as a doorbell. */
+export interface InboxDoorbell {
+  readonly kind: "inbox-doorbell";
+  readonly inbox: InboxName;
+}
+
 /** "This lane has transactions whose end is to be looked up." As harmless as a doorbell. */
 export interface ConfirmationCall {
   readonly kind: "confirmation";
@@ -42,6 +49,16 @@ export interface LaneRejection {
   readonly kind: "rejection";
   readonly origin: "lane";
   readonly account: AccountId;
+  readonly id: string;
+  readonly digest: string;
+  readonly generation: number;
+}
+
+/** Our own word that a webhook event is dead: only the key, since the inbox tells what it knows. */
+export interface InboxRejection {
+  readonly kind: "rejection";
+  readonly origin: "inbox";
+  readonly inbox: InboxName;
   readonly id: string;
   readonly digest: string;
   readonly generation: number;
@@ -59,7 +76,14 @@ export interface ProducerRejection {
   readonly directive: Directive;
 }
 
-export type Message = Introduction | Doorbell | ConfirmationCall | LaneRejection | ProducerRejection;
+export type Message =
+  | Introduction
+  | Doorbell
+  | InboxDoorbell
+  | ConfirmationCall
+  | LaneRejection
+  | InboxRejection
+  | ProducerRejection;
 
 /** Why a body is not a message. `fields` names each field that is wrong. */
 export interface MessageProblem {
@@ -95,13 +119,14 @@ export function encodeMessage(message: Message): Body {
     case "directive":
       return serialize(directiveFields(message.directive));
     case "doorbell":
+    case "inbox-doorbell":
     case "confirmation":
       return serialize({ ...message });
     case "rejection":
       return serialize(
-        message.origin === "lane"
-          ? { ...message }
-          : { ...message, directive: directiveFields(message.directive) },
+        message.origin === "introduction"
+          ? { ...message, directive: directiveFields(message.directive) }
+          : { ...message },
       );
   }
 }
@@ -127,13 +152,29 @@ const accountField = z.string().transform((text, context): AccountId => {
   context.issues.push({ code: "custom", message: parsed.error, input: text });
   return z.NEVER;
 });
+const inboxField = z.string().transform((text, context): InboxName => {
+  const parsed = parseInbox(text);
+  if (parsed !== undefined) return parsed.name;
+  context.issues.push({ code: "custom", message: "must be the name of an inbox", input: text });
+  return z.NEVER;
+});
 const v = z.literal(MESSAGE_VERSION);
+const inboxDoorbellSchema = z.strictObject({ v, kind: z.literal("inbox-doorbell"), inbox: inboxField });
 const callSchema = z.strictObject({ v, kind: z.enum(["doorbell", "confirmation"]), account: accountField });
 const laneRejectionSchema = z.strictObject({
   v,
   kind: z.literal("rejection"),
   origin: z.literal("lane"),
   account: accountField,
+  id: z.string(),
+  digest: z.string(),
+  generation: z.number().int().nonnegative(),
+});
+const inboxRejectionSchema = z.strictObject({
+  v,
+  kind: z.literal("rejection"),
+  origin: z.literal("inbox"),
+  inbox: inboxField,
   id: z.string(),
   digest: z.string(),
   generation: z.number().int().nonnegative(),
@@ -184,23 +225,37 @@ export function decodeMessage(body: unknown): Result<Message, MessageProblem> {
       return messageOf(callSchema.safeParse(message, { reportInput: true }), ({ kind: call, account }) =>
         ok({ kind: call, account }),
       );
+    case "inbox-doorbell":
+      return messageOf(
+        inboxDoorbellSchema.safeParse(message, { reportInput: true }),
+        ({ v: _, ...doorbell }) => ok(doorbell),
+      );
     case "rejection":
-      return "origin" in message && message.origin === "lane"
-        ? messageOf(laneRejectionSchema.safeParse(message, { reportInput: true }), ({ v: _, ...rejection }) =>
-            ok(rejection),
-          )
-        : messageOf(
-            producerRejectionSchema.safeParse(message, { reportInput: true }),
-            ({ v: _, directive: inner, ...rejection }) => {
-              const read = introduction(inner);
-              return read.ok ? ok({ ...rejection, directive: read.value.directive }) : read;
-            },
-          );
+      return rejection(message);
     default:
       return malformed("the kind is not known", [
-        { field: "kind", message: "must be directive, doorbell, confirmation or rejection" },
+        { field: "kind", message: "must be directive, doorbell, inbox-doorbell, confirmation or rejection" },
       ]);
   }
+}
+
+function rejection(message: object): Result<Message, MessageProblem> {
+  const origin = "origin" in message ? message.origin : undefined;
+  if (origin === "lane")
+    return messageOf(laneRejectionSchema.safeParse(message, { reportInput: true }), ({ v: _, ...fields }) =>
+      ok(fields),
+    );
+  if (origin === "inbox")
+    return messageOf(inboxRejectionSchema.safeParse(message, { reportInput: true }), ({ v: _, ...fields }) =>
+      ok(fields),
+    );
+  return messageOf(
+    producerRejectionSchema.safeParse(message, { reportInput: true }),
+    ({ v: _, directive: inner, ...fields }) => {
+      const read = introduction(inner);
+      return read.ok ? ok({ ...fields, directive: read.value.directive }) : read;
+    },
+  );
 }
 
 function introduction(input: unknown): Result<Introduction, MessageProblem> {

@@ -186,7 +186,7 @@ describe("a body that is no message is refused, and says why", () => {
 
   test("an unknown kind names the field", () => {
     expect(problemOf({ json: { v: 1, kind: "command" } })?.fields).toEqual([
-      { field: "kind", message: "must be directive, doorbell, confirmation or rejection" },
+      { field: "kind", message: "must be directive, doorbell, inbox-doorbell, confirmation or rejection" },
     ]);
   });
 

@@ -1,0 +1,82 @@
+import { ok } from "./result.ts";
+import { DEFAULT_INBOX_POLICY, type WebhookSource } from "./webhook-source.ts";
+
+/** What operators are told, and what a replay may do. */
+export interface OperationsInput {
+  /** The destination of `directive.failed` updates and of alerts. Without one, nothing is sent. */
+  readonly notify?: string;
+  readonly alerts?: Partial<AlertThresholds>;
+  readonly replay?: Partial<ReplayPolicy>;
+}
+
+/** An incident opens when a threshold is passed, and ends when it no longer is: one alert each. */
+export interface AlertThresholds {
+  /** So many open letters. */
+  readonly openLetters: number;
+  /** The oldest open letter is so old. */
+  readonly oldestOpenSeconds: number;
+  /** So many letters were opened within the last ten minutes. */
+  readonly openedInTenMinutes: number;
+  /** So many messages wait on one queue. */
+  readonly queueBacklog: number;
+  /** A letter has a code that no letter had before. */
+  readonly newCode: boolean;
+  /** A lane or an inbox is degraded or paused. */
+  readonly unhealthyLane: boolean;
+}
+
+export interface ReplayPolicy {
+  /** A letter that was replayed so often needs `force`. */
+  readonly maxReplays: number;
+  /** So many letters in one plan. */
+  readonly maxLetters: number;
+  /** Letters a second, where the replay does not say. */
+  readonly ratePerSecond: number;
+  /** Letters a second of one lane. */
+  readonly perLanePerSecond: number;
+}
+
+export interface Operations {
+  readonly notify: string | null;
+  readonly alerts: AlertThresholds;
+  readonly replay: ReplayPolicy;
+}
+
+export const DEFAULT_ALERTS: AlertThresholds = {
+  openLetters: 100,
+  oldestOpenSeconds: 24 * 3600,
+  openedInTenMinutes: 50,
+  queueBacklog: 10_000,
+  newCode: true,
+  unhealthyLane: true,
+};
+
+export const DEFAULT_REPLAY: ReplayPolicy = {
+  maxReplays: 3,
+  maxLetters: 50_000,
+  ratePerSecond: 50,
+  perLanePerSecond: 50,
+};
+
+/** The source of Lockstep's own events, `directive.failed` and alerts: nobody can post to it. */
+export const OWN_SOURCE = "lockstep";
+
+/**
+ * Lockstep's own events take the way of all others, so that they too are ordered, tried again, and dead-lettered:
+ * into an inbox of this source, and from there to the destination.
+ */
+export function ownSource(destination: string): WebhookSource {
+  return {
+    name: OWN_SOURCE,
+    internal: true,
+    signature: { scheme: "standard-webhooks" },
+    secrets: [],
+    toleranceSeconds: 300,
+    maxBodyBytes: 100 * 1024,
+    shards: 1,
+    policy: DEFAULT_INBOX_POLICY,
+    eventIdOf: () => null,
+    keyOf: () => null,
+    handle: () => Promise.resolve(ok({ deliveries: [destination] })),
+  };
+}

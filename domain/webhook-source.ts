@@ -1,0 +1,171 @@
+import type { z } from "zod";
+import type { DirectiveInput } from "./directive.ts";
+import type { Failure } from "./failure.ts";
+import { err, ok, type Result } from "./result.ts";
+import type { SignatureScheme } from "./signature-scheme.ts";
+
+/** The name of a variable or secret of the Worker. Its value never stands in the configuration. */
+export interface EnvName {
+  readonly env: string;
+}
+
+/** A verified event, as `handle` of a source sees it. */
+export interface VerifiedEvent<Data = unknown> {
+  readonly source: string;
+  /** The provider's event id, or the digest of the signed bytes where the id is not signed. */
+  readonly id: string;
+  /** The parsed body, as the source's `schema` reads it. */
+  readonly data: Data;
+  readonly receivedAt: Date;
+}
+
+/** What `handle` turns an event into. The directives' ids are `source:event:index`: they are not the handler's to choose. */
+export interface HandlerOutput {
+  readonly directives?: readonly Omit<DirectiveInput, "id" | "v" | "kind">[];
+  /** Names of destinations. */
+  readonly deliveries?: readonly string[];
+}
+
+export interface WebhookSourceInput<Data> {
+  readonly signature: SignatureScheme;
+  /** Each is good, so that a secret can be rotated. A variable that is not set counts as one that is not there. */
+  readonly secrets: readonly EnvName[];
+  /** The signed time may be so far from now, either way. Default 300. */
+  readonly toleranceSeconds?: number;
+  /** Default 100 KB. */
+  readonly maxBodyBytes?: number;
+  /**
+   * Path of the provider's event id in the body, such as `id`, where the signature does not vouch for a header with
+   * it. Without one, or where the body has none, the digest of the signed bytes is the id.
+   */
+  readonly eventId?: string;
+  /**
+   * Events of one key are handled in the order of their admission. A path in the body, such as `data.customer_id`, or
+   * a function of the parsed body. Without a key an event goes to a shard, and is unordered.
+   */
+  readonly orderingKey?: string | ((body: unknown) => string | null | undefined);
+  /** So many inboxes for the events without a key. Default 16. */
+  readonly shards?: number;
+  /** What `handle` takes. An event of another shape is a dead letter: nothing that was signed is lost. */
+  readonly schema: z.ZodType<Data>;
+  readonly handle: (event: VerifiedEvent<Data>) => HandlerOutput | Promise<HandlerOutput>;
+  readonly policy?: Partial<InboxPolicy>;
+}
+
+/** Durations in seconds. */
+export interface InboxPolicy {
+  readonly leaseSeconds: number;
+  /** The time budget of transient failures of one event; time in which its key is paused does not count. */
+  readonly giveUpAfterSeconds: number;
+  /** What the key does when one of its events is dead: handles the next, or waits for an operator. */
+  readonly afterPermanentFailure: "continue" | "pause";
+  /** Payloads, audit trails and ids of what is settled are kept so long; a redelivery after that is a new event. */
+  readonly retentionSeconds: number;
+}
+
+/** A payload is one value of a Durable Object's database, which holds 2 MB, and is read with others of its flight. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+export const DEFAULT_INBOX_POLICY: InboxPolicy = {
+  leaseSeconds: 60,
+  giveUpAfterSeconds: 24 * 3600,
+  afterPermanentFailure: "continue",
+  retentionSeconds: 30 * 24 * 3600,
+};
+
+/** A source as the stages see it. */
+export interface WebhookSource {
+  readonly name: string;
+  /** Of Lockstep itself: nobody can post to it. */
+  readonly internal: boolean;
+  readonly signature: SignatureScheme;
+  readonly secrets: readonly EnvName[];
+  readonly toleranceSeconds: number;
+  readonly maxBodyBytes: number;
+  readonly shards: number;
+  readonly policy: InboxPolicy;
+  /** Null where the body has none, or one that is no text of 1 to 256 characters. */
+  readonly eventIdOf: (body: unknown) => string | null;
+  readonly keyOf: (body: unknown) => string | null;
+  /** Reads the body and runs `handle`. Whatever they throw is the failure `handler_failed`. */
+  readonly handle: (event: VerifiedEvent) => Promise<Result<HandlerOutput, Failure>>;
+}
+
+/** A source whose data are not yet told apart: `webhookSource` makes one of a typed input. */
+export type UntypedSource = Omit<WebhookSource, "name" | "internal">;
+
+/** One source of the configuration. `Data` is what `schema` reads, and what `handle` gets. */
+export function webhookSource<Data>(input: WebhookSourceInput<Data>): UntypedSource {
+  const { signature, secrets, eventId, orderingKey, schema, handle } = input;
+  return {
+    signature,
+    secrets,
+    toleranceSeconds: input.toleranceSeconds ?? 300,
+    maxBodyBytes: input.maxBodyBytes ?? 100 * 1024,
+    shards: input.shards ?? 16,
+    policy: { ...DEFAULT_INBOX_POLICY, ...input.policy },
+    eventIdOf: (body) => (eventId === undefined ? null : idAt(body, eventId)),
+    keyOf(body) {
+      if (orderingKey === undefined) return null;
+      const key = typeof orderingKey === "string" ? textAt(body, orderingKey) : orderingKey(body);
+      return key === undefined || key === null || key === "" ? null : key;
+    },
+    async handle(event) {
+      const data = schema.safeParse(event.data);
+      if (!data.success) {
+        const where = data.error.issues.map(
+          ({ path, message }) => `${path.map(String).join(".")}: ${message}`,
+        );
+        return err({
+          code: "handler_failed",
+          message: `the event does not have the source's schema: ${where.join("; ")}`,
+        });
+      }
+      try {
+        return ok(await handle({ ...event, data: data.data }));
+      } catch (error) {
+        const message = error instanceof Error ? error.message : "it threw what is not an Error";
+        return err({ code: "handler_failed", message: `handle threw: ${message}` });
+      }
+    },
+  };
+}
+
+function idAt(body: unknown, path: string): string | null {
+  const id = textAt(body, path);
+  return id !== null && /^[!-~]{1,256}$/.test(id) ? id : null;
+}
+
+/** The text, or the whole number, at a path of own properties. */
+function textAt(body: unknown, path: string): string | null {
+  let value = body;
+  for (const name of path.split(".")) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return null;
+    value = Reflect.get(value, name);
+  }
+  if (typeof value === "string") return value === "" ? null : value;
+  return Number.isSafeInteger(value) ? String(value) : null;
+}
+
+const FIELD_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/i;
+
+/** What is wrong with a source of the configuration, or null. */
+export function sourceProblem(source: UntypedSource): string | null {
+  const { signature, secrets, policy } = source;
+  if (secrets.length === 0) return "secrets must name at least one secret";
+  if (!secrets.every(({ env }) => env !== "")) return "secrets must each be { env: <name of a secret> }";
+  for (const name of ["toleranceSeconds", "maxBodyBytes"] as const)
+    if (!(Number.isFinite(source[name]) && source[name] > 0)) return `${name} must be a positive number`;
+  if (source.maxBodyBytes > MAX_BODY_BYTES) return `maxBodyBytes must be at most ${MAX_BODY_BYTES}`;
+  if (!Number.isInteger(source.shards) || source.shards < 1 || source.shards > 256)
+    return "shards must be 1 to 256";
+  for (const [name, value] of Object.entries(policy))
+    if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
+      return `policy.${name} must be a positive number`;
+  if (signature.scheme !== "hmac-sha256") return null;
+  const { header, timestampHeader } = signature;
+  for (const [field, name] of Object.entries({ header, timestampHeader }))
+    if (name !== undefined && !FIELD_NAME.test(name))
+      return `signature.${field} must be the name of an HTTP header`;
+  return null;
+}
