@@ -1,4 +1,5 @@
 import type { LetterKey } from "../domain/lane.ts";
+import { letterAgainMs } from "./owed-letter.ts";
 import { expireLeases, loansOf } from "./sequencer-lease.ts";
 import {
   holesOf,
@@ -11,8 +12,6 @@ import {
 
 /** A doorbell is on its way already when work appears: the alarm rings only if nobody came. */
 const GRACE_MS = 3000;
-/** A letter is sent again when the ledger has not acknowledged it. */
-const LETTER_AGAIN_MS = 30_000;
 const MAX_LETTERS = 100;
 const PRUNED_AT_ONCE = 500;
 const PRUNE_AGAIN_MS = 1000;
@@ -98,8 +97,8 @@ export function ring(lane: LaneState, moment: Moment): Ring {
   if (confirmation) header.confirmAtMs = nowMs + everySeconds * 1000;
   if (header.pruneAtMs !== null && header.pruneAtMs <= nowMs) prune(lane, moment);
   const letters = lane.lettersOwedDue(nowMs, MAX_LETTERS).flatMap((id): LetterKey[] => {
-    lane.oweLetter(id, nowMs + LETTER_AGAIN_MS);
     const record = lane.directive(id);
+    lane.oweLetter(id, nowMs + letterAgainMs(nowMs - (record?.updatedAtMs ?? nowMs)));
     return record === undefined ? [] : [{ id, digest: record.digest, generation: record.generation }];
   });
   schedule(lane, moment, false);

@@ -74,6 +74,8 @@ const headerSchema = z.object({
   chainSequence: z.number().nullable(),
   nextAdmission: z.number(),
   counts: z.object({ admitted: z.number(), settled: z.number(), dead: z.number() }),
+  // Lanes of before the tallies have none.
+  attempts: z.record(z.string(), z.number()).default({}),
   outage: z
     .object({ attempts: z.number(), sinceMs: z.number(), notBeforeMs: z.number(), failure: failureSchema })
     .nullable(),

@@ -41,6 +41,7 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
   const lease = liveLease(lane, settlement.token);
   if (lease === undefined) return { kind: "stale" };
   const outcomes = new Map(settlement.outcomes.map(({ hash, outcome }) => [hash, outcome]));
+  for (const outcome of outcomes.values()) tally(lane, outcome);
   const blamed = blamedSlot(lane, lease, outcomes);
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
@@ -118,6 +119,12 @@ function settleSlot(
   if (isCredentialFailure(failure.code)) countCredentialFailure(lane, failure, nowMs, policy.breakerAfter);
 }
 
+/** In the header, which a settlement writes in any case. */
+function tally({ header: { attempts } }: LaneState, outcome: Outcome): void {
+  const name = outcome.kind === "accepted" ? outcome.kind : `${outcome.kind}:${outcome.failure.code}`;
+  attempts[name] = (attempts[name] ?? 0) + 1;
+}
+
 function isRefusedForGood(outcome: Outcome | undefined): boolean {
   return outcome?.kind === "refused" && isPermanent(outcome.failure.code);
 }
@@ -185,6 +192,7 @@ function settleRefusals(
     const loan = loans.get(id);
     const record = lane.directive(id);
     if (loan === undefined || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
+    tally(lane, { kind: "refused", failure });
     const stateful = failure.code === "execution_reverted" || failure.code === "out_of_gas";
     release(lane, record, { ...failure, atMs: moment.nowMs }, moment, !stateful || (loan.head && !behind));
   }
@@ -234,6 +242,7 @@ function settleOutage(
     if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted")) header.outage = null;
     return;
   }
+  tally(lane, { kind: "unavailable", failure: outage });
   beginOutage(lane, { ...outage, atMs: moment.nowMs }, moment);
   if (!isPermanent(outage.code)) return;
   const oldest = lease.loans

@@ -96,6 +96,8 @@ export interface LaneHeader {
   chainSequence: number | null;
   nextAdmission: number;
   counts: { admitted: number; settled: number; dead: number };
+  /** Attempts ever made, by what they came to: see `LaneStatusView`. */
+  attempts: Record<string, number>;
   outage: Outage | null;
   degraded: { reason: string; probeAtMs: number } | null;
   /** Credential failures in a row. */
@@ -212,6 +214,7 @@ export function newHeader(): LaneHeader {
     chainSequence: null,
     nextAdmission: 0,
     counts: { admitted: 0, settled: 0, dead: 0 },
+    attempts: {},
     outage: null,
     degraded: null,
     breaker: 0,

@@ -12,22 +12,32 @@ import {
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS lane (one INTEGER PRIMARY KEY CHECK (one = 1), header TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS directives (
-    id TEXT PRIMARY KEY, admission INTEGER NOT NULL, state TEXT NOT NULL, facts TEXT NOT NULL
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS payloads (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, payload TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS outbox (
+    admission INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, facts TEXT NOT NULL, payload TEXT
+  );
   CREATE TABLE IF NOT EXISTS backlog (admission INTEGER PRIMARY KEY, id TEXT NOT NULL, due_ms INTEGER NOT NULL, watched INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS flights (flight INTEGER PRIMARY KEY, slots TEXT NOT NULL, closed_ms INTEGER);
   CREATE INDEX IF NOT EXISTS flights_open ON flights (flight) WHERE closed_ms IS NULL;
   CREATE TABLE IF NOT EXISTS letters_owed (id TEXT PRIMARY KEY, due_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
 `;
+/** A lane that an earlier version wrote has its outbox in two tables, of which one is in the order of the ids. */
+const EARLIER = `
+  INSERT INTO outbox (admission, id, state, facts, payload)
+  SELECT d.admission, d.id, d.state, d.facts, p.payload FROM directives d LEFT JOIN payloads p USING (admission);
+  DROP TABLE directives;
+  DROP TABLE payloads;
+`;
+/** Rows that one step of pruning passes by: most of them were pruned before. */
+const PRUNE_STRIDE = 5000;
 const KEPT_EVENTS = 1000;
 const ENDED: ReadonlySet<string> = new Set(["confirmed", "reverted", "replaced"]);
 
 /**
- * The lane in its SQLite database. Rows are few on purpose, since each costs: two for a directive's admission and
- * one for its end, one in the backlog and out, and the slots of a flight together in one row.
+ * The lane in its SQLite database. Rows are few on purpose, since each costs: two for a directive's admission (one of
+ * them in the index of ids) and one for its end, one in the backlog and out, and the slots of a flight together in one
+ * row. The outbox is in the order of admission: what is worked together lies together, however many came before, and
+ * only the index of ids, which is small, is touched all over.
  * The header and the open slots are kept in memory; `flush` writes what changed. After an error the instance must
  * be thrown away, for then memory and database may differ.
  */
@@ -51,6 +61,8 @@ export class LaneStorage implements LaneState {
   constructor(sql: LaneSql) {
     this.#sql = sql;
     sql.exec(SCHEMA);
+    const earlier = sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'directives'");
+    if (earlier.toArray().length > 0) sql.exec(EARLIER);
     const [row] = sql.exec("SELECT header FROM lane").toArray();
     this.#savedHeader = row === undefined ? "" : text(row["header"]);
     this.header = row === undefined ? newHeader() : readHeader(this.#savedHeader);
@@ -116,15 +128,13 @@ export class LaneStorage implements LaneState {
   directive(id: string): DirectiveRecord | undefined {
     const read = this.#records.get(id);
     if (read !== undefined) return read;
-    const [row] = this.#sql
-      .exec("SELECT id, admission, state, facts FROM directives WHERE id = ?", id)
-      .toArray();
+    const [row] = this.#sql.exec("SELECT id, admission, state, facts FROM outbox WHERE id = ?", id).toArray();
     return row === undefined ? undefined : readDirective(row);
   }
 
   prefetch(ids: readonly string[]): void {
     const rows = this.#sql.exec(
-      "SELECT id, admission, state, facts FROM directives WHERE id IN (SELECT value FROM json_each(?))",
+      "SELECT id, admission, state, facts FROM outbox WHERE id IN (SELECT value FROM json_each(?))",
       JSON.stringify(ids.filter((id) => !this.#records.has(id))),
     );
     for (const row of rows) this.#records.set(text(row["id"]), readDirective(row));
@@ -141,12 +151,12 @@ export class LaneStorage implements LaneState {
       const rows = Array.from(this.#changed, (id) => {
         const record = this.#records.get(id);
         if (record === undefined) throw new Error("a changed directive is not in memory");
-        const { id: _, admission: _admission, state, ...facts } = record;
-        return { id, state, facts: JSON.stringify(facts) };
+        const { id: _, admission, state, ...facts } = record;
+        return { admission, state, facts: JSON.stringify(facts) };
       });
       this.#sql.exec(
-        `UPDATE directives SET state = changed.value->>'state', facts = changed.value->>'facts'
-         FROM json_each(?) AS changed WHERE directives.id = changed.value->>'id'`,
+        `UPDATE outbox SET state = changed.value->>'state', facts = changed.value->>'facts'
+         FROM json_each(?) AS changed WHERE outbox.admission = changed.value->>'admission'`,
         JSON.stringify(rows),
       );
     }
@@ -155,13 +165,13 @@ export class LaneStorage implements LaneState {
   }
 
   payloadOf({ admission }: DirectiveRecord): string {
-    const [row] = this.#sql.exec("SELECT payload FROM payloads WHERE admission = ?", admission).toArray();
-    return row === undefined ? "" : text(row["payload"]);
+    const [row] = this.#sql.exec("SELECT payload FROM outbox WHERE admission = ?", admission).toArray();
+    return text(row?.["payload"] ?? "");
   }
 
   existing(ids: readonly string[]): ReadonlySet<string> {
     const rows = this.#sql.exec(
-      "SELECT id FROM directives WHERE id IN (SELECT value FROM json_each(?))",
+      "SELECT id FROM outbox WHERE id IN (SELECT value FROM json_each(?))",
       JSON.stringify(ids),
     );
     return new Set(Array.from(rows, (row) => text(row["id"])));
@@ -184,13 +194,8 @@ export class LaneStorage implements LaneState {
       }),
     );
     this.#sql.exec(
-      `INSERT INTO directives (id, admission, state, facts)
-       SELECT value->>'id', value->>'admission', value->>'state', value->>'facts' FROM json_each(?)`,
-      rows,
-    );
-    this.#sql.exec(
-      `INSERT INTO payloads (admission, id, payload)
-       SELECT value->>'admission', value->>'id', value->>'payload' FROM json_each(?)`,
+      `INSERT INTO outbox (admission, id, state, facts, payload)
+       SELECT value->>'admission', value->>'id', value->>'state', value->>'facts', value->>'payload' FROM json_each(?)`,
       rows,
     );
     this.#sql.exec(
@@ -206,22 +211,34 @@ export class LaneStorage implements LaneState {
     limit: number,
   ): { readonly next: number | null; readonly left: boolean } {
     const rows = this.#sql
-      .exec("SELECT admission, id FROM payloads WHERE admission >= ? ORDER BY admission LIMIT ?", from, limit)
+      .exec(
+        "SELECT admission, id FROM outbox WHERE admission >= ? AND admission < ? AND payload IS NOT NULL ORDER BY admission LIMIT ?",
+        from,
+        from + PRUNE_STRIDE,
+        limit,
+      )
       .toArray();
-    for (const row of rows) {
+    const pruned = rows.flatMap((row) => {
       const record = this.directive(text(row["id"]));
-      if (record === undefined || !ENDED.has(record.state) || record.updatedAtMs >= endedBeforeMs) continue;
-      if (!this.letterOwed(record.id))
-        this.#sql.exec("DELETE FROM payloads WHERE admission = ?", record.admission);
-    }
+      if (record === undefined || !ENDED.has(record.state) || record.updatedAtMs >= endedBeforeMs) return [];
+      return this.letterOwed(record.id) ? [] : [record.admission];
+    });
+    this.#sql.exec(
+      "UPDATE outbox SET payload = NULL WHERE admission IN (SELECT value FROM json_each(?))",
+      JSON.stringify(pruned),
+    );
     this.#sql.exec(
       "DELETE FROM flights WHERE closed_ms < ? AND flight IN (SELECT flight FROM flights ORDER BY flight LIMIT ?)",
       endedBeforeMs,
       limit,
     );
-    const last = rows.length === limit ? rows.at(-1) : undefined;
-    const left = this.#sql.exec("SELECT 1 FROM payloads LIMIT 1").toArray().length > 0;
-    return { next: last === undefined ? null : Number(last["admission"]) + 1, left };
+    const last = rows.length === limit ? Number(rows.at(-1)?.["admission"]) + 1 : from + PRUNE_STRIDE;
+    if (last < this.header.nextAdmission) return { next: last, left: true };
+    const left = this.#sql.exec(
+      `SELECT 1 WHERE EXISTS (SELECT 1 FROM outbox WHERE payload IS NOT NULL)
+                   OR EXISTS (SELECT 1 FROM flights WHERE closed_ms IS NOT NULL)`,
+    );
+    return { next: null, left: left.toArray().length > 0 };
   }
 
   enqueue(record: DirectiveRecord): void {
@@ -244,7 +261,7 @@ export class LaneStorage implements LaneState {
 
   backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[] {
     const rows = this.#sql.exec(
-      `SELECT b.id, b.admission, b.watched, p.payload FROM backlog b LEFT JOIN payloads p ON p.admission = b.admission
+      `SELECT b.id, b.admission, b.watched, p.payload FROM backlog b LEFT JOIN outbox p ON p.admission = b.admission
        WHERE b.due_ms <= ? ORDER BY b.admission LIMIT ?`,
       nowMs,
       limit + except.size,
@@ -257,7 +274,7 @@ export class LaneStorage implements LaneState {
       due.push({
         id,
         admission: Number(row["admission"]),
-        payload: text(row["payload"]),
+        payload: text(row["payload"] ?? ""),
         watched: row["watched"] === 1,
       });
     }

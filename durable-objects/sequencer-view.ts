@@ -1,5 +1,12 @@
 import type { AccountId } from "../domain/ids.ts";
-import type { DirectiveView, LaneLetter, LaneStatus, LaneStatusView, LetterKey } from "../domain/lane.ts";
+import type {
+  DirectiveFacts,
+  DirectiveView,
+  LaneLetter,
+  LaneStatus,
+  LaneStatusView,
+  LetterKey,
+} from "../domain/lane.ts";
 import {
   countsOf,
   holesOf,
@@ -17,20 +24,27 @@ const SHOWN_EVENTS = 50;
 
 /** What the API says of a directive; undefined when the lane never admitted it. */
 export function directiveView(lane: LaneState, id: string): DirectiveView | undefined {
+  const facts = directiveFacts(lane, id);
+  const record = lane.directive(id);
+  return facts === null || record === undefined ? undefined : { ...facts, payload: lane.payloadOf(record) };
+}
+
+/** Null when the lane never admitted it. */
+export function directiveFacts(lane: LaneState, id: string): DirectiveFacts | null {
   const record = lane.directive(id);
   const { account } = lane.header;
-  if (record === undefined || account === null) return undefined;
+  if (record === undefined || account === null) return null;
   const slot = slotOf(lane, record);
   return {
     id,
     account,
     digest: record.digest,
     status: statusOf(lane, record),
+    generation: record.generation,
     sequence: slot?.sequence ?? record.sequence,
     transactions: transactionsOf(lane, record),
     attempts: record.attempts + (slot === undefined || record.state === "review" ? 0 : 1),
     failure: record.failure,
-    payload: lane.payloadOf(record),
     admittedAtMs: record.admittedAtMs,
     updatedAtMs: record.updatedAtMs,
   };
@@ -83,6 +97,7 @@ export function statusView(lane: LaneStorage, nowMs: number): LaneStatusView {
     counts: countsOf(header),
     open: openSlots(lane).length,
     lettersOwed: lane.lettersOwedCount(),
+    attempts: { ...header.attempts },
     outage: header.outage?.failure ?? null,
     events: lane.events(SHOWN_EVENTS),
   };

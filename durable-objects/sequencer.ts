@@ -5,22 +5,25 @@ import { DurableObject } from "cloudflare:workers";
 import type { ChainPolicy } from "../domain/config.ts";
 import type { Failure } from "../domain/failure.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
-import type {
-  Admission,
-  AdmissionAnswer,
-  ConfirmAnswer,
-  DirectiveView,
-  Evidence,
-  LaneLetter,
-  LaneStatusView,
-  LetterKey,
-  ReadmissionAnswer,
-  RecordAnswer,
-  SettleAnswer,
-  Settlement,
-  SignedEntry,
-  TakeAnswer,
-  Unconfirmed,
+import {
+  MAX_ASKED,
+  type Admission,
+  type AdmissionAnswer,
+  type BurnAnswer,
+  type ConfirmAnswer,
+  type DirectiveFacts,
+  type DirectiveView,
+  type Evidence,
+  type LaneLetter,
+  type LaneStatusView,
+  type LetterKey,
+  type ReadmissionAnswer,
+  type RecordAnswer,
+  type SettleAnswer,
+  type Settlement,
+  type SignedEntry,
+  type TakeAnswer,
+  type Unconfirmed,
 } from "../domain/lane.ts";
 import { encodeMessage, type Body } from "../domain/message.ts";
 import config from "../lockstep.config.ts";
@@ -29,13 +32,22 @@ import { readIxoSettings, type IxoEnv } from "./ixo-request.ts";
 import { IxoStorage } from "./ixo-storage.ts";
 import { admit } from "./sequencer-admission.ts";
 import { alarmDueMs, ring, schedule, type Ring } from "./sequencer-alarm.ts";
+import { burn } from "./sequencer-burn.ts";
 import { confirm, lookUpFailed, unconfirmed } from "./sequencer-evidence.ts";
 import { recordSigned, take } from "./sequencer-lease.ts";
 import { readmit } from "./sequencer-readmission.ts";
 import { settle } from "./sequencer-settlement.ts";
 import type { Moment } from "./sequencer-state.ts";
 import { LaneStorage } from "./sequencer-storage.ts";
-import { directiveView, letterOf, pauseLane, repairLane, resumeLane, statusView } from "./sequencer-view.ts";
+import {
+  directiveFacts,
+  directiveView,
+  letterOf,
+  pauseLane,
+  repairLane,
+  resumeLane,
+  statusView,
+} from "./sequencer-view.ts";
 
 const BROKEN_ALARM_MS = 60_000;
 
@@ -101,6 +113,15 @@ export class Sequencer extends DurableObject<SequencerEnv> {
     return this.#transact((lane, moment) => readmit(lane, key, edit, moment), undefined, true);
   }
 
+  readmitAll(keys: readonly LetterKey[]): readonly ReadmissionAnswer[] {
+    if (this.#open().header.account === null) return keys.map(() => ({ kind: "unknown" }));
+    return this.#transact(
+      (lane, moment) => keys.map((key) => readmit(lane, key, null, moment)),
+      undefined,
+      true,
+    );
+  }
+
   letter(key: LetterKey): LaneLetter | undefined {
     return letterOf(this.#open(), key);
   }
@@ -113,6 +134,17 @@ export class Sequencer extends DurableObject<SequencerEnv> {
 
   directive(id: string): DirectiveView | undefined {
     return directiveView(this.#open(), id);
+  }
+
+  directives(ids: readonly string[]): readonly (DirectiveFacts | null)[] {
+    if (ids.length > MAX_ASKED) throw new Error(`at most ${MAX_ASKED} directives are told of at once`);
+    const lane = this.#open();
+    return ids.map((id) => directiveFacts(lane, id));
+  }
+
+  burn(account: AccountId, id: string, reason: string, actor: string): BurnAnswer {
+    if (this.#open().header.account === null) return { kind: "unknown" };
+    return this.#transact((lane, moment) => burn(lane, id, reason, actor, moment), account, true);
   }
 
   status(): LaneStatusView {

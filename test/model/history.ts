@@ -32,6 +32,7 @@ export const ACTIONS: readonly ((world: World) => void)[] = [
   (world) => world.chain.foreign(),
   (world) => world.chain.reorg(),
   (world) => world.readmitSome(),
+  (world) => world.burnSome(),
   (world) => world.lookUpFails(),
   (world) => world.lookUp(),
   (world) => world.tell(),

@@ -1,10 +1,10 @@
 import { DEFAULT_CHAIN_POLICY } from "../../domain/config.ts";
-import type { Failure } from "../../domain/failure.ts";
 import { parseAccount } from "../../domain/ids.ts";
-import type { Evidence, SignedEntry, Work } from "../../domain/lane.ts";
+import type { Evidence, Work } from "../../domain/lane.ts";
 import type { Outcome } from "../../domain/outcome.ts";
 import { admit } from "../../durable-objects/sequencer-admission.ts";
 import { alarmDueMs, ring, schedule } from "../../durable-objects/sequencer-alarm.ts";
+import { burn } from "../../durable-objects/sequencer-burn.ts";
 import { confirm, lookUpFailed, unconfirmed } from "../../durable-objects/sequencer-evidence.ts";
 import { recordSigned, take } from "../../durable-objects/sequencer-lease.ts";
 import { readmit } from "../../durable-objects/sequencer-readmission.ts";
@@ -12,29 +12,11 @@ import { settle } from "../../durable-objects/sequencer-settlement.ts";
 import { countsOf, type Moment } from "../../durable-objects/sequencer-state.ts";
 import { MemoryLane } from "./memory-lane.ts";
 import { ModelChain, type Tx } from "./model-chain.ts";
+import { NO_FUNDS, REVERTS, TIMEOUT, TOO_LITTLE_GAS, UNAUTHORIZED, type Flight } from "./model-flight.ts";
 
 const parsed = parseAccount("eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
 if (!parsed.ok) throw new Error(parsed.error);
 const ACCOUNT = parsed.value.id;
-
-const REVERTS: Failure = { code: "execution_reverted", message: "model" };
-const NO_FUNDS: Failure = { code: "insufficient_funds", message: "model" };
-const TIMEOUT: Failure = { code: "endpoint_timeout", message: "model" };
-const UNAUTHORIZED: Failure = { code: "unauthorized", message: "model" };
-const TOO_LITTLE_GAS: Failure = { code: "intrinsic_gas_too_low", message: "model" };
-
-/** A consumer invocation, stopped between two of its steps. */
-interface Flight {
-  readonly work: Work;
-  readonly deadlineMs: number;
-  step: "prepare" | "record" | "send" | "settle";
-  reading: number;
-  entries: SignedEntry[];
-  refusals: { id: string; failure: Failure }[];
-  toSend: Tx[];
-  outcomes: { hash: string; outcome: Outcome }[];
-  outage: Failure | null;
-}
 
 /**
  * One lane, a chain with a pool, a network that delivers late or never, and consumers that stop anywhere.
@@ -125,6 +107,18 @@ export class World {
     );
     if (record.state === "confirmed" && answer.kind !== "already-landed")
       this.violations.push(`${record.id} landed and was ${answer.kind}`);
+  }
+
+  /** An operator says, rightly or not, that one did not land: nothing may follow from it but a no-op. */
+  burnSome(): void {
+    const records = [...this.lane.directives.values()];
+    const review = records.filter(({ state }) => state === "review");
+    const record = review[this.pick(review.length)] ?? records[this.pick(records.length)];
+    if (record === undefined) return;
+    const { kind } = this.#event(() => burn(this.lane, record.id, "model", "operator", this.moment));
+    const expected = record.state !== "review" ? "settled" : this.chain.strict ? "impossible" : "burning";
+    if (kind !== expected || this.lane.directive(record.id)?.state !== record.state)
+      this.violations.push(`R5: ${record.id} was ${record.state}, and burning it ${kind}`);
   }
 
   begin(): void {

@@ -133,7 +133,7 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R7 a letter is owed until the ledger has it",
     file: "sequencer-alarm.ts",
-    find: "lane.oweLetter(id, nowMs + LETTER_AGAIN_MS);",
+    find: "lane.oweLetter(id, nowMs + letterAgainMs(nowMs - (record?.updatedAtMs ?? nowMs)));",
     put: "lane.letterPaid(id);",
   },
   {

@@ -157,6 +157,19 @@ describe("R7 letters", () => {
     expect(alarmDueMs(script.lane)).toBeNull();
   });
 
+  test("is sent ever more rarely while the ledger does not take it, and never given up", () => {
+    const flight = live("a");
+    settleWith(flight.token, { refusals: [{ id: "a", failure: { code: "out_of_gas", message: "test" } }] });
+    const endMs = script.nowMs + 24 * 3_600_000;
+    let sent = 0;
+    while (script.nowMs < endMs) {
+      sent += ring(script.lane, moment()).letters.length;
+      script.nowMs = alarmDueMs(script.lane) ?? endMs;
+    }
+    expect(sent).toBeGreaterThan(100);
+    expect(sent).toBeLessThan(200);
+  });
+
   test("a transaction that was mined and reverted owes a letter too", () => {
     sendAll(live("a"));
     confirm(

@@ -112,3 +112,18 @@ test("a lane is registered once, and listed with the others in pages", async () 
   expect(await listLanes(env.LEDGER, "", 2)).toEqual(accounts.slice(0, 2));
   expect(await listLanes(env.LEDGER, accounts[1] ?? "", 2)).toEqual(accounts.slice(2));
 });
+
+test("many directives are told of in one answer, in order, without payloads; a burn is asked for in review alone", async () => {
+  const lane = env.SEQUENCER.getByName(account);
+  expect(await lane.directives(["a"])).toEqual([null]);
+  expect(await lane.burn(account, "a", "test", "ann")).toEqual({ kind: "unknown" });
+  await lane.admit(
+    account,
+    ["a", "b"].map((id) => ({ id, digest: "d", payload: "{}", expiresAtMs: null })),
+  );
+  const told = await lane.directives(["b", "nobody", "a"]);
+  expect(told.map((facts) => facts?.id)).toEqual(["b", undefined, "a"]);
+  expect(told[0]).toMatchObject({ status: "queued", generation: 0, transactions: [] });
+  expect(told[0]).not.toHaveProperty("payload");
+  expect(await lane.burn(account, "a", "test", "ann")).toEqual({ kind: "settled", status: "queued" });
+});
