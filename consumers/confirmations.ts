@@ -18,8 +18,11 @@ export interface ConfirmationsEnv {
 
 export interface ConfirmationsContext<Terms> {
   readonly config: Config;
-  readonly broadcasterOf: (account: Account) => Pick<Broadcaster<Terms>, "lookUp" | "usersOf">;
+  /** For lanes that are looked up together. */
+  readonly broadcastersOf: (accounts: readonly Account[]) => (account: Account) => LookUps<Terms>;
 }
+
+type LookUps<Terms> = Pick<Broadcaster<Terms>, "lookUp" | "usersOf">;
 
 type Batch = { readonly messages: readonly Pick<QueueMessage, "body" | "ack">[] };
 
@@ -40,20 +43,26 @@ export async function consumeConfirmations<Terms>(
     if (account.ok && workable(context.config, account.value) === "yes")
       accounts.set(account.value.id, account.value);
   }
-  await Promise.all([...accounts.values()].map((account) => confirmLane(account, env, context)));
+  const broadcasterOf = context.broadcastersOf([...accounts.values()]);
+  await Promise.all(
+    Array.from(accounts.values(), (account) =>
+      confirmLane(account, env, context.config, () => broadcasterOf(account)),
+    ),
+  );
   for (const message of batch.messages) message.ack();
 }
 
 async function confirmLane<Terms>(
   account: Account,
   env: ConfirmationsEnv,
-  { config, broadcasterOf }: ConfirmationsContext<Terms>,
+  config: Config,
+  broadcasterOf: () => LookUps<Terms>,
 ): Promise<void> {
   const confirmations = config.chains.get(account.chain)?.policy.confirmations;
   if (confirmations === undefined) return;
   try {
     const lane = env.SEQUENCER.getByName(account.id);
-    const broadcaster = broadcasterOf(account);
+    const broadcaster = broadcasterOf();
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const { slots, sinceBlock } = await lane.unconfirmed(LOOK_UP);
       if (slots.length === 0) return;
@@ -82,7 +91,7 @@ async function confirmLane<Terms>(
 
 /** The sequence first, which is cheap; then the hashes of those slots alone that it, or their validity, may decide. */
 async function lookUp<Terms>(
-  broadcaster: Pick<Broadcaster<Terms>, "lookUp" | "usersOf">,
+  broadcaster: LookUps<Terms>,
   slots: readonly UnconfirmedSlot[],
   confirmations: number,
   sinceBlock: number | null,

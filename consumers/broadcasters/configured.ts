@@ -2,6 +2,7 @@ import type { Config } from "../../domain/config.ts";
 import type { Account } from "../../domain/ids.ts";
 import { localKeySigner } from "../signers/local-key.ts";
 import type { Broadcaster } from "./broadcaster.ts";
+import { SharedBlocks } from "./evm-blocks.ts";
 import type { EvmTerms } from "./evm-context.ts";
 import { evmBroadcaster } from "./evm.ts";
 
@@ -10,7 +11,12 @@ import { evmBroadcaster } from "./evm.ts";
  * Throws when chain or signer are not configured: `workable` is asked first. A variable that is not set is an
  * outage of the chain, not an end of anything: the lane waits for it.
  */
-export function configuredBroadcaster(config: Config, env: object, account: Account): Broadcaster<EvmTerms> {
+export function configuredBroadcaster(
+  config: Config,
+  env: object,
+  account: Account,
+  blocks = new SharedBlocks(1),
+): Broadcaster<EvmTerms> {
   const chain = config.chains.get(account.chain);
   const signer = config.signers.get(account.id);
   if (chain === undefined || signer === undefined) throw new Error(`${account.id} is not configured`);
@@ -33,5 +39,21 @@ export function configuredBroadcaster(config: Config, env: object, account: Acco
     account,
     chain: { rpcUrl, policy: chain.policy },
     signer: localKeySigner({ account, key: signer.key, env }),
+    blocks,
   });
+}
+
+/** The broadcasters of accounts that are looked up together: those of one chain read a block once for all. */
+export function sharingBroadcasters(
+  config: Config,
+  env: object,
+  accounts: readonly Account[],
+): (account: Account) => Broadcaster<EvmTerms> {
+  const shared = new Map(
+    Array.from(
+      Map.groupBy(accounts, ({ chain }) => chain),
+      ([chain, lanes]) => [chain, new SharedBlocks(lanes.length)],
+    ),
+  );
+  return (account) => configuredBroadcaster(config, env, account, shared.get(account.chain));
 }

@@ -1,20 +1,16 @@
 import type { Failure } from "../../domain/failure.ts";
 import type { Evidence } from "../../domain/lane.ts";
 import { err, ok, type Result } from "../../domain/result.ts";
+import type { Anchor, BlockReceipt } from "./evm-blocks.ts";
 import { wrongChain, type EvmContext } from "./evm-context.ts";
 import { block, blockReceipts, count, quantity, read, receipt, toQuantity } from "./evm-reads.ts";
 import type { RpcCall, RpcReply } from "./json-rpc.ts";
 
 /** Receipts in one request, beside its two anchors. */
 const RECEIPTS_PER_BATCH = 98;
-/** So many hashes are cheaper to find in at most so many blocks. */
+/** So many hashes, of all the lanes that share the blocks, are cheaper to find in at most so many blocks. */
 const WORTH_BLOCKS = 50;
 const MAX_BLOCKS = 8;
-
-interface Anchor {
-  readonly number: number;
-  readonly hash: string;
-}
 
 /**
  * Evidence at block B, `confirmations` deep (B = 0 while the chain is shorter). B's hash is read first, in every
@@ -33,7 +29,7 @@ export async function lookUp(
   const anchor = anchored.value;
   const byBlock = await findByBlock(context, hashes, sinceBlock, anchor);
   const looked: string[] = [...byBlock.keys()];
-  const receipts: Evidence["receipts"][number][] = [...byBlock.values()];
+  const receipts: BlockReceipt[] = [...byBlock.values()];
   const rest = hashes.filter((hash) => !byBlock.has(hash));
   let sequence: number | null = null;
   for (let start = 0; start === 0 || start < rest.length; start += RECEIPTS_PER_BATCH) {
@@ -85,29 +81,42 @@ async function findByBlock(
   hashes: readonly string[],
   since: number | null,
   anchor: Anchor,
-): Promise<ReadonlyMap<string, Evidence["receipts"][number]>> {
-  const found = new Map<string, Evidence["receipts"][number]>();
+): Promise<ReadonlyMap<string, BlockReceipt>> {
+  const found = new Map<string, BlockReceipt>();
   if (
     since === null ||
-    hashes.length < WORTH_BLOCKS ||
+    hashes.length < WORTH_BLOCKS / context.blocks.lanes ||
+    hashes.length === 0 ||
     anchor.number <= since ||
     anchor.number - since > MAX_BLOCKS
   )
     return found;
   const wanted = new Set(hashes);
   for (let number = since + 1; number <= anchor.number; number += 1) {
-    const call: RpcCall = { method: "eth_getBlockReceipts", params: [toQuantity(number)] };
-    const answered = await ask(context, [call]);
-    const receipts = answered.ok ? read(call, answered.value[0], blockReceipts) : answered;
-    if (!receipts.ok) return new Map();
-    for (const { transactionHash, blockNumber, blockHash, status } of receipts.value) {
-      const moved = blockNumber !== number || (number === anchor.number && blockHash !== anchor.hash);
-      if (moved || (status !== "0x0" && status !== "0x1")) return new Map();
-      if (wanted.has(transactionHash))
-        found.set(transactionHash, { hash: transactionHash, block: number, success: status === "0x1" });
-    }
+    const receipts = await context.blocks.receipts(anchor, number, () => receiptsOf(context, number, anchor));
+    if (receipts === null) return new Map();
+    for (const included of receipts) if (wanted.has(included.hash)) found.set(included.hash, included);
   }
   return found;
+}
+
+/** Null where the node does not give them, or gives what cannot be of this block. */
+async function receiptsOf(
+  context: EvmContext,
+  number: number,
+  anchor: Anchor,
+): Promise<readonly BlockReceipt[] | null> {
+  const call: RpcCall = { method: "eth_getBlockReceipts", params: [toQuantity(number)] };
+  const answered = await ask(context, [call]);
+  const answer = answered.ok ? read(call, answered.value[0], blockReceipts) : answered;
+  if (!answer.ok) return null;
+  const receipts: BlockReceipt[] = [];
+  for (const { transactionHash, blockNumber, blockHash, status } of answer.value) {
+    const moved = blockNumber !== number || (number === anchor.number && blockHash !== anchor.hash);
+    if (moved || (status !== "0x0" && status !== "0x1")) return null;
+    receipts.push({ hash: transactionHash, block: number, success: status === "0x1" });
+  }
+  return receipts;
 }
 
 async function findAnchor(context: EvmContext, confirmations: number): Promise<Result<Anchor, Failure>> {

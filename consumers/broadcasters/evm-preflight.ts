@@ -74,6 +74,7 @@ function headCalls({ address }: EvmContext): readonly RpcCall[] {
     { method: "eth_getTransactionCount", params: [address, "latest"] },
     { method: "eth_getBalance", params: [address, "latest"] },
     { method: "eth_maxPriorityFeePerGas", params: [] },
+    { method: "eth_estimateGas", params: [{ from: address, to: address, value: "0x0" }, "latest"] },
   ];
 }
 
@@ -82,15 +83,16 @@ function readHead(
   calls: readonly RpcCall[],
   replies: readonly RpcReply[],
 ): Result<Head, Failure> {
-  const [chainCall, blockCall, countCall, balanceCall, tipCall] = calls;
+  const [chainCall, blockCall, countCall, balanceCall, tipCall, noOpCall] = calls;
   if (
     chainCall === undefined ||
     blockCall === undefined ||
     countCall === undefined ||
     balanceCall === undefined ||
-    tipCall === undefined
+    tipCall === undefined ||
+    noOpCall === undefined
   ) {
-    throw new Error("headCalls and readHead must name the same five reads");
+    throw new Error("headCalls and readHead must name the same six reads");
   }
   const chain = read(chainCall, replies[0], quantity);
   if (!chain.ok) return chain;
@@ -109,8 +111,15 @@ function readHead(
   if (!balance.ok) return balance;
   const tip = tipOf(tipCall, replies[4]);
   if (!tip.ok) return tip;
+  // More than a transfer's where the chain charges for its data layer, or where the account has code that runs.
+  const noOp = read(noOpCall, replies[5], quantity);
+  const noOpGas = noOp.ok ? withMargin(noOp.value, gasLimit) : TRANSFER_GAS;
   // Twice the base fee stays enough for five full blocks.
-  const terms = { maxPriorityFeePerGas: tip.value, maxFeePerGas: 2n * baseFeePerGas + tip.value };
+  const terms = {
+    noOpGas,
+    maxPriorityFeePerGas: tip.value,
+    maxFeePerGas: 2n * baseFeePerGas + tip.value,
+  };
   return ok({ sequence: sequence.value, balance: balance.value, gasLimit, terms });
 }
 

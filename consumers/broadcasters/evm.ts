@@ -5,7 +5,8 @@ import { err, type Result } from "../../domain/result.ts";
 import { feesOf, type EvmTransaction } from "../signers/evm-transaction.ts";
 import type { EvmSigner } from "../signers/signer.ts";
 import type { Broadcaster, Signed, SignRequest } from "./broadcaster.ts";
-import type { EvmContext, EvmTerms } from "./evm-context.ts";
+import { SharedBlocks } from "./evm-blocks.ts";
+import type { EvmContext, EvmFees, EvmTerms } from "./evm-context.ts";
 import { lookUp } from "./evm-look-up.ts";
 import { usersOf } from "./evm-users.ts";
 import { preflight } from "./evm-preflight.ts";
@@ -17,17 +18,18 @@ export interface EvmBroadcasterOptions {
   readonly account: Account;
   readonly chain: { readonly rpcUrl: string; readonly policy: Pick<ChainPolicy, "rpcTimeoutSeconds"> };
   readonly signer: EvmSigner;
+  /** Shared by the lanes of a chain that are looked up together. */
+  readonly blocks?: SharedBlocks;
   /** Epoch milliseconds. */
   readonly now?: () => number;
 }
-
-const NO_OP_GAS = 21_000n;
 
 /** One account on one EVM chain, over one JSON-RPC endpoint. Throws only when the account is not an eip155 one. */
 export function evmBroadcaster({
   account,
   chain,
   signer,
+  blocks = new SharedBlocks(1),
   now = Date.now,
 }: EvmBroadcasterOptions): Broadcaster<EvmTerms> {
   const reference = account.chain.split(":")[1];
@@ -39,6 +41,7 @@ export function evmBroadcaster({
     chainId: BigInt(reference),
     rpc: jsonRpc(chain.rpcUrl, now),
     timeoutMs: chain.policy.rpcTimeoutSeconds * 1000,
+    blocks,
     now,
   };
   return {
@@ -60,7 +63,7 @@ async function sign(
   for (const { sequence, action, replaces } of requests) {
     const common = { chainId: context.chainId, nonce: BigInt(sequence), ...outbidding(terms, replaces) };
     if (action === null)
-      transactions.push({ ...common, gas: NO_OP_GAS, to: context.address, value: 0n, data: "0x" });
+      transactions.push({ ...common, gas: terms.noOpGas, to: context.address, value: 0n, data: "0x" });
     else if (action.action.type === "evm.transaction") {
       const { to, value, data } = action.action;
       transactions.push({ ...common, gas: action.gas, to, value, data });
@@ -74,7 +77,7 @@ async function sign(
 }
 
 /** The fees of the moment, or an eighth above the highest that is to be replaced: pools ask a tenth more of both. */
-function outbidding(terms: EvmTerms, replaces: readonly string[]): EvmTerms {
+function outbidding(terms: EvmFees, replaces: readonly string[]): EvmFees {
   let { maxFeePerGas, maxPriorityFeePerGas } = terms;
   for (const raw of replaces) {
     const old = feesOf(raw);

@@ -3,7 +3,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { getPublicKey, hashes, sign, utils } from "@noble/secp256k1";
-import type { EnvName } from "../../domain/config.ts";
+import type { EnvName } from "../../domain/webhook-source.ts";
 import type { Failure } from "../../domain/failure.ts";
 import type { Account, AccountId } from "../../domain/ids.ts";
 import { err, ok, type Result } from "../../domain/result.ts";

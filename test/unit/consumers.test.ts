@@ -98,7 +98,7 @@ const confirmAll = () =>
   consumeConfirmations(
     { messages: [message(encodeMessage({ kind: "confirmation", account: ACCOUNT }))] },
     env(),
-    { config, broadcasterOf: () => chain },
+    { config, broadcastersOf: () => () => chain },
   );
 
 function transfer(id: string, recipient = 1, account: string = ACCOUNT): Body {

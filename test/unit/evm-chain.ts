@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Candidate } from "../../consumers/broadcasters/broadcaster.ts";
+import type { SharedBlocks } from "../../consumers/broadcasters/evm-blocks.ts";
 import { evmBroadcaster } from "../../consumers/broadcasters/evm.ts";
 import type { EvmSigner } from "../../consumers/signers/signer.ts";
 import type { EvmTransactionAction } from "../../domain/directive.ts";
@@ -94,7 +95,12 @@ export function decide(chain: Chain): (call: Call) => Item {
 
 export async function against(
   chain: Chain,
-  options: { answer?: Parameters<typeof startEndpoint>[0]; timeoutSeconds?: number; now?: () => number } = {},
+  options: {
+    answer?: Parameters<typeof startEndpoint>[0];
+    timeoutSeconds?: number;
+    blocks?: SharedBlocks;
+    now?: () => number;
+  } = {},
 ) {
   const endpoint = await startEndpoint(options.answer ?? answerEach(decide(chain)));
   open.push(endpoint);
@@ -104,6 +110,7 @@ export async function against(
     account: account.value,
     chain: { rpcUrl: endpoint.url, policy: { rpcTimeoutSeconds: options.timeoutSeconds ?? 5 } },
     signer: noSigner,
+    ...(options.blocks === undefined ? {} : { blocks: options.blocks }),
     ...(options.now === undefined ? {} : { now: options.now }),
   });
   return { broadcaster, endpoint };

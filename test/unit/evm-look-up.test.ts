@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { SharedBlocks } from "../../consumers/broadcasters/evm-blocks.ts";
 import { against, block, blockHash, closeEndpoints, hash, hex } from "./evm-chain.ts";
 import type { Item } from "./evm-endpoint.ts";
 
@@ -230,6 +231,35 @@ describe("a look-up", () => {
       const answer = await broadcaster.lookUp(hashes, 1, 19);
       expect(answer.ok && answer.value.receipts).toHaveLength(60);
       expect(methods(endpoint).filter((method) => method === "eth_getTransactionReceipt")).toHaveLength(60);
+    });
+
+    it("reads a block once for lanes that are looked up together, though each alone has few hashes", async () => {
+      const blocks = new SharedBlocks(10);
+      const few = [hashes.slice(0, 6), hashes.slice(6, 12)] as const;
+      const lanes = [];
+      for (const asked of few) {
+        const { broadcaster, endpoint } = await against({ blockReceipts: half }, { blocks });
+        const answer = await broadcaster.lookUp(asked, 1, 18);
+        expect(answer.ok && answer.value.receipts.map((found) => found.hash).toSorted()).toEqual(
+          asked.toSorted(),
+        );
+        lanes.push(methods(endpoint).filter((method) => method === "eth_getBlockReceipts").length);
+      }
+      expect(lanes).toEqual([2, 0]);
+    });
+
+    it("takes nothing that was read below another anchor", async () => {
+      const blocks = new SharedBlocks(10);
+      const asked = hashes.slice(0, 6);
+      const before = await against({ blockReceipts: half }, { blocks });
+      await before.broadcaster.lookUp(asked, 1, 18);
+      // The other lane comes after a reorganization that threw everything out.
+      const { broadcaster } = await against(
+        { block: (number) => block(number, {}, 7), blockReceipts: () => ({ result: [] }) },
+        { blocks },
+      );
+      const answer = await broadcaster.lookUp(asked, 1, 18);
+      expect(answer.ok && answer.value.receipts).toEqual([]);
     });
 
     it("asks by hash when the last evidence is long ago", async () => {

@@ -14,7 +14,7 @@ import {
 } from "./evm-chain.ts";
 import { answerEach } from "./evm-endpoint.ts";
 
-const HEAD_READS = 5;
+const HEAD_READS = 6;
 
 afterEach(closeEndpoints);
 
@@ -32,7 +32,7 @@ describe("a preflight", () => {
     ).toEqual({
       kind: "ready",
       reading: { sequence: 7 },
-      terms: { maxFeePerGas: 3n * GWEI, maxPriorityFeePerGas: GWEI },
+      terms: { maxFeePerGas: 3n * GWEI, maxPriorityFeePerGas: GWEI, noOpGas: 21_000n },
       verdicts: new Map([
         ["a", { kind: "pass", gas: 21_000n }],
         ["b", { kind: "pass", gas: 50_000n }],
@@ -55,7 +55,7 @@ describe("a preflight", () => {
       candidate(`d${index}`, { value: BigInt(index * 10) }),
     );
     const answer = await broadcaster.preflight(candidates);
-    expect(endpoint.batches.map((batch) => batch.length)).toEqual([100, 55]);
+    expect(endpoint.batches.map((batch) => batch.length)).toEqual([100, 56]);
     expect(endpoint.batches[0]?.[0]?.method).toBe("eth_chainId");
     const gas = candidates.map(({ id }) => (answer.kind === "ready" ? answer.verdicts.get(id) : undefined));
     expect(gas).toEqual(
@@ -121,6 +121,18 @@ describe("a preflight", () => {
       kind: "outage",
       failure: { code: "endpoint_error" },
     });
+  });
+
+  it.each([
+    ["and a fifth more where that is no plain transfer", { result: hex(60_000n) }, 72_000n],
+    ["or a transfer's where it does not say", { error: { code: 3, message: "execution reverted" } }, 21_000n],
+  ])("asks what a no-op of the account costs, %s", async (_, reply, noOpGas) => {
+    const { broadcaster, endpoint } = await against({ estimate: () => reply });
+    expect(await broadcaster.preflight([])).toMatchObject({ kind: "ready", terms: { noOpGas } });
+    expect(endpoint.batches[0]?.[HEAD_READS - 1]?.params).toEqual([
+      { from: ADDRESS, to: ADDRESS, value: "0x0" },
+      "latest",
+    ]);
   });
 
   it("takes a tip of 1 gwei where the node has no opinion", async () => {

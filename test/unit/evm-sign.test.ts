@@ -8,14 +8,18 @@ import { parseAccount } from "../../domain/ids.ts";
 import { ADDRESS, candidate, TO } from "./evm-chain.ts";
 
 const KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
-const TERMS = { maxFeePerGas: 3_000n, maxPriorityFeePerGas: 1_000n };
+const FEES = { maxFeePerGas: 3_000n, maxPriorityFeePerGas: 1_000n };
+const NO_OP_GAS = 30_123n;
 
-async function fieldsOf(request: SignRequest, terms = TERMS) {
+async function fieldsOf(request: SignRequest, fees = FEES) {
   const account = parseAccount(`eip155:31337:${ADDRESS}`);
   if (!account.ok) throw new Error(account.error);
   const signer = localKeySigner({ account: account.value, key: { env: "K" }, env: { K: KEY } });
   const chain = { rpcUrl: "", policy: { rpcTimeoutSeconds: 1 } };
-  const signed = await evmBroadcaster({ account: account.value, chain, signer }).sign(terms, [request]);
+  const signed = await evmBroadcaster({ account: account.value, chain, signer }).sign(
+    { ...fees, noOpGas: NO_OP_GAS },
+    [request],
+  );
   if (!signed.ok) return signed.error;
   const raw = signed.value[0]?.raw;
   if (raw?.startsWith("0x02") !== true) throw new Error("no type 2 transaction was signed");
@@ -38,21 +42,21 @@ describe("a signature", () => {
       value: 5n,
       data: "0x0102",
       gas: 30_000n,
-      ...TERMS,
+      ...FEES,
     });
   });
 
   it("of a no-op is over a transfer of nothing to the account itself", async () => {
     const fields = await fieldsOf(noOp(3));
-    expect(fields).toMatchObject({ nonce: 3, to: ADDRESS, gas: 21_000n });
+    expect(fields).toMatchObject({ nonce: 3, to: ADDRESS, gas: NO_OP_GAS });
     // viem leaves out what is zero or empty.
     expect(fields).not.toHaveProperty("value");
     expect(fields).not.toHaveProperty("data");
   });
 
   it("outbids the highest of what it replaces, in both fees, by more than a tenth", async () => {
-    const fields = async (terms: typeof TERMS) => {
-      const signed = await fieldsOf(noOp(3), terms);
+    const fields = async (fees: typeof FEES) => {
+      const signed = await fieldsOf(noOp(3), fees);
       if (!("raw" in signed)) throw new Error(signed.message);
       return signed.raw;
     };
@@ -69,7 +73,7 @@ describe("a signature", () => {
   it("keeps the fees of the moment where they outbid already", async () => {
     const cheap = await fieldsOf(noOp(3), { maxFeePerGas: 10n, maxPriorityFeePerGas: 1n });
     if (!("raw" in cheap)) throw new Error(cheap.message);
-    expect(await fieldsOf(noOp(3, [cheap.raw]))).toMatchObject(TERMS);
+    expect(await fieldsOf(noOp(3, [cheap.raw]))).toMatchObject(FEES);
   });
 
   it("is not given to an action of another kind of chain", async () => {
