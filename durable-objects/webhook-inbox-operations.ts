@@ -1,0 +1,55 @@
+import { endLease, expireLease, lineOf } from "./webhook-inbox-lease.ts";
+import {
+  die,
+  isLate,
+  isLent,
+  isOrdered,
+  pause,
+  type InboxMoment,
+  type InboxState,
+} from "./webhook-inbox-state.ts";
+
+/** A lease that stands goes on: its consumer settles, and gets no more. */
+export function pauseInbox(inbox: InboxState, reason: string, actor: string, { nowMs }: InboxMoment): void {
+  pause(inbox, reason, actor, nowMs);
+}
+
+export function resumeInbox(inbox: InboxState, reason: string, actor: string, { nowMs }: InboxMoment): void {
+  const { header } = inbox;
+  if (header.paused === null) return;
+  header.pausedMs += nowMs - header.paused.sinceMs;
+  header.paused = null;
+  header.prompt = true;
+  inbox.addEvent({ atMs: nowMs, kind: "resumed", detail: `${actor}: ${reason}` });
+}
+
+/**
+ * Gives the head up: a dead letter, which may be replayed. A lease that holds it is revoked, so that what its consumer
+ * says of it later changes nothing; what that consumer does meanwhile, it may do once more than was counted.
+ */
+export function skipHead(inbox: InboxState, reason: string, actor: string, moment: InboxMoment): void {
+  const { header } = inbox;
+  const { nowMs } = moment;
+  expireLease(inbox, moment);
+  const head = headOf(inbox, moment);
+  const record = head === null ? undefined : inbox.event(head);
+  if (record === undefined) return;
+  if (isLent(header, record.sequence)) endLease(inbox, moment);
+  inbox.addEvent({ atMs: nowMs, kind: "skipped", detail: `event ${record.id}, ${actor}: ${reason}` });
+  die(inbox, record, { code: "skipped", message: `${actor}: ${reason}`, atMs: nowMs }, moment);
+  header.prompt = true;
+}
+
+/** The event that the others wait for: the oldest queued one. A late one that nobody waits for only where it is alone. */
+export function headOf(inbox: InboxState, { policy }: InboxMoment): number | null {
+  const { header } = inbox;
+  const everyone = !isOrdered(header) || policy.afterPermanentFailure === "pause";
+  const lent = (header.lease?.sequences ?? []).flatMap((sequence) => inbox.event(sequence) ?? []);
+  const line = [
+    ...lent.filter((record) => everyone || !isLate(record)),
+    ...lineOf(inbox, everyone),
+    ...(header.freshFrom < header.nextSequence ? [{ sequence: header.freshFrom }] : []),
+  ];
+  const heads = line.length > 0 ? line : [...lent, ...inbox.waiting(true, 1)];
+  return heads.length === 0 ? null : Math.min(...heads.map(({ sequence }) => sequence));
+}
