@@ -20,8 +20,11 @@ export type Scope = "public" | Actor["scope"];
 /** The scope that a call needs. Whatever is not named here needs an operator. */
 export function requiredScope(method: string, path: string): Scope {
   if (path === "/healthz") return "public";
+  // The signature is the authorization.
+  if (method === "POST" && /^\/webhooks\/[^/]+$/.test(path)) return "public";
   if (path === "/v1/directives" && method === "POST") return "producer";
   const reads = method === "GET" || method === "HEAD";
+  if (reads && path === "/openapi.json") return "producer";
   return reads && /^\/v1\/accounts\/[^/]+\/directives\/[^/]+$/.test(path) ? "producer" : "operator";
 }
 

@@ -12,28 +12,47 @@ import { problem, type Actor } from "../domain/api.ts";
 import type { Config } from "../domain/config.ts";
 import { fieldProblems } from "../domain/directive.ts";
 import type { AccountId } from "../domain/ids.ts";
+import type { InboxName } from "../domain/inbox-name.ts";
 import type { SequencerProtocol } from "../domain/lane.ts";
+import type { IndexProtocol, InboxProtocol } from "../domain/webhook-event.ts";
 import { authenticate, type AuthEnv } from "./auth.ts";
 import { postDirectives } from "./directives.ts";
 import type { EnqueueEnv } from "./enqueue.ts";
+import type { IndexNamespace } from "./event-index.ts";
+import type { InboxCommand, ListInboxes } from "./inboxes.ts";
 import { commandLane, getDirective, getLane, getLanes, type LaneCommand, type ListLanes } from "./lanes.ts";
 import { describeThrown, logLine } from "./log.ts";
+import { openApiDocument, registerShared } from "./openapi.ts";
 import {
   getDirectiveRoute,
   getLaneRoute,
   getLanesRoute,
   healthRoute,
+  openApiRoute,
   pauseLaneRoute,
   postDirectivesRoute,
   repairLaneRoute,
   resumeLaneRoute,
 } from "./routes.ts";
+import { webhookRoutes } from "./webhook-http.ts";
+import type { WebhooksEnv } from "./webhooks.ts";
 
 export interface ProducerEnv extends AuthEnv {
   readonly SEQUENCER: {
     getByName(name: AccountId): Pick<SequencerProtocol, "admit" | "directive" | "status" | LaneCommand>;
   };
   readonly DIRECTIVES: EnqueueEnv["DIRECTIVES"];
+  readonly WEBHOOK_INBOX: {
+    getByName(name: InboxName): Pick<InboxProtocol, "admit" | "events" | "event" | "status" | InboxCommand>;
+  };
+  readonly WEBHOOK_INDEX: IndexNamespace<keyof IndexProtocol>;
+  readonly WEBHOOK_EVENTS: WebhooksEnv["WEBHOOK_EVENTS"];
+}
+
+/** What is known of all lanes and inboxes: Durable Objects cannot be listed. */
+export interface Registry<Env> {
+  readonly listLanes: ListLanes<Env>;
+  readonly listInboxes: ListInboxes<Env>;
 }
 
 /** What a route finds in its context. `actor` is there for every path but the public ones of `requiredScope`. */
@@ -48,7 +67,7 @@ export interface AppEnv<Env extends ProducerEnv = ProducerEnv> {
  */
 export function createApp<Env extends ProducerEnv>(
   config: Config,
-  listLanes: ListLanes<Env>,
+  { listLanes, listInboxes }: Registry<Env>,
 ): OpenAPIHono<AppEnv<Env>> {
   const app = new OpenAPIHono<AppEnv<Env>>({
     defaultHook: (result) =>
@@ -57,7 +76,16 @@ export function createApp<Env extends ProducerEnv>(
         : problem(400, "The request is not valid.", { errors: fieldProblems(result.error) }),
   });
   app.use(authenticate());
+  registerShared(app);
   app.route("/", producerRoutes(config, listLanes));
+  app.route("/", webhookRoutes(config, listInboxes));
+  let document: ReturnType<typeof openApiDocument> | undefined;
+  app.openAPIRegistry.registerPath(openApiRoute);
+  app.get(openApiRoute.getRoutingPath(), () => {
+    // At the first question, since other stages mount theirs after this.
+    document ??= openApiDocument(app);
+    return Response.json(document);
+  });
   app.notFound(({ req }) => {
     const allow = methodsAt(app.routes, req.path);
     if (allow.length === 0) return problem(404, "There is nothing at this path.");
@@ -86,7 +114,6 @@ function producerRoutes<Env extends ProducerEnv>(
   listLanes: ListLanes<Env>,
 ): OpenAPIHono<AppEnv<Env>> {
   const app = new OpenAPIHono<AppEnv<Env>>();
-  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   const routes = [
     healthRoute,
     postDirectivesRoute,

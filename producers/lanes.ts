@@ -5,23 +5,21 @@
  * for an account that is not configured (no lane comes to be by asking) and for an unknown directive.
  */
 import { z } from "zod";
-import { problem, reasonSchema, type Actor, type DirectiveReport, type LaneReport } from "../domain/api.ts";
+import { problem, type Actor, type DirectiveReport, type LaneReport } from "../domain/api.ts";
 import { workable, type Config } from "../domain/config.ts";
-import { fieldProblems } from "../domain/directive.ts";
 import type { TimedFailure } from "../domain/failure.ts";
 import { isDirectiveId, parseAccount, type AccountId } from "../domain/ids.ts";
 import type { DirectiveView, LaneStatusView, SequencerProtocol } from "../domain/lane.ts";
 import { err, ok, type Result } from "../domain/result.ts";
 import { mayUse } from "./auth.ts";
-import { readJson } from "./request-body.ts";
+import { readQuery } from "./query.ts";
+import { readReason } from "./request-body.ts";
 
 export interface LanesEnv {
   readonly SEQUENCER: {
     getByName(name: AccountId): Pick<SequencerProtocol, "directive" | "status" | LaneCommand>;
   };
 }
-
-const MAX_REASON_BYTES = 16 * 1024;
 
 export async function getDirective(
   accountText: string,
@@ -54,8 +52,8 @@ export async function getLane(
 }
 
 const LANES_PER_PAGE = 100;
-const listQuery = z.strictObject({
-  after: z.string().default(""),
+export const lanesQuery = z.strictObject({
+  after: z.string().default("").describe("`next` of the page before."),
   limit: z.coerce
     .number({ error: "must be a number" })
     .int("must be a whole number")
@@ -73,10 +71,9 @@ export async function getLanes<Env extends LanesEnv>(
   env: Env,
   listLanes: ListLanes<Env>,
 ): Promise<Response> {
-  const query = listQuery.safeParse(Object.fromEntries(new URL(url).searchParams), { reportInput: true });
-  if (!query.success)
-    return problem(400, "Some parameters are wrong.", { errors: fieldProblems(query.error) });
-  const { after, limit } = query.data;
+  const query = readQuery(url, lanesQuery);
+  if (!query.ok) return query.error;
+  const { after, limit } = query.value;
   const accounts = await listLanes(env, after, limit);
   const lanes = await Promise.all(
     accounts.map(async (account) => laneReport(account, await env.SEQUENCER.getByName(account).status())),
@@ -101,15 +98,11 @@ export async function commandLane(
 ): Promise<Response> {
   const account = laneOf(accountText, config, actor);
   if (!account.ok) return account.error;
-  const body = await readJson(request, MAX_REASON_BYTES);
-  if (!body.ok) return body.error;
-  const parsed = reasonSchema.safeParse(body.value, { reportInput: true });
-  if (!parsed.success) {
-    return problem(400, "The body must be { reason }.", { errors: fieldProblems(parsed.error) });
-  }
+  const reason = await readReason(request);
+  if (!reason.ok) return reason.error;
   const lane = env.SEQUENCER.getByName(account.value);
   return Response.json(
-    laneReport(account.value, await lane[command](account.value, parsed.data.reason, actor.name)),
+    laneReport(account.value, await lane[command](account.value, reason.value, actor.name)),
   );
 }
 
@@ -150,6 +143,7 @@ function laneReport(account: AccountId, view: LaneStatusView): LaneReport {
     counts: { ...view.counts },
     open: view.open,
     lettersOwed: view.lettersOwed,
+    attempts: { ...view.attempts },
     outage: view.outage === null ? null : failureReport(view.outage),
     events: view.events.map(({ atMs, kind, detail }) => ({ at: iso(atMs), kind, detail })),
   };

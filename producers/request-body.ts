@@ -1,4 +1,5 @@
-import { problem } from "../domain/api.ts";
+import { problem, reasonSchema } from "../domain/api.ts";
+import { fieldProblems } from "../domain/directive.ts";
 import { err, ok, type Result } from "../domain/result.ts";
 
 /**
@@ -10,23 +11,31 @@ export async function readJson(request: Request, maxBytes: number): Promise<Resu
   if (mediaType !== "application/json")
     return err(problem(415, "The content type must be application/json."));
   const bytes = await readBytes(request, maxBytes);
-  if (bytes === null) return err(problem(413, `The body is larger than ${maxBytes} bytes.`));
-  const text = decodeUtf8(bytes);
-  if (text === null) return err(problem(400, "The body is not valid UTF-8."));
-  try {
-    const value: unknown = JSON.parse(text);
-    return ok(value);
-  } catch (error) {
-    const position = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;
-    return err(problem(400, `The body is not valid JSON${position === undefined ? "" : `: ${position}`}.`));
-  }
+  if (!bytes.ok) return bytes;
+  const text = decodeUtf8(bytes.value);
+  return text.ok ? parseJson(withoutByteOrderMark(text.value)) : text;
 }
 
-/** Null when there are more than `maxBytes`: the rest is not read. */
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array | null> {
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return null;
+const MAX_REASON_BYTES = 16 * 1024;
+
+/** Reads the body of an operator's action, `{ reason }`. Error: the answer to give. */
+export async function readReason(request: Request): Promise<Result<string, Response>> {
+  const body = await readJson(request, MAX_REASON_BYTES);
+  if (!body.ok) return body;
+  const parsed = reasonSchema.safeParse(body.value, { reportInput: true });
+  if (parsed.success) return ok(parsed.data.reason);
+  return err(problem(400, "The body must be { reason }.", { errors: fieldProblems(parsed.error) }));
+}
+
+/** The body as it came. Error: the answer to give: 413 when there are more than `maxBytes`, and the rest is not read. */
+export async function readBytes(
+  request: Request,
+  maxBytes: number,
+): Promise<Result<Uint8Array<ArrayBuffer>, Response>> {
+  const tooLarge = () => err(problem(413, `The body is larger than ${maxBytes} bytes.`));
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return tooLarge();
   const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = request.body?.getReader();
-  if (reader === undefined) return new Uint8Array();
+  if (reader === undefined) return ok(new Uint8Array());
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
@@ -35,7 +44,7 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
     length += value.length;
     if (length > maxBytes) {
       await reader.cancel();
-      return null;
+      return tooLarge();
     }
     chunks.push(value);
   }
@@ -45,13 +54,29 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
     bytes.set(chunk, offset);
     offset += chunk.length;
   }
-  return bytes;
+  return ok(bytes);
 }
 
-function decodeUtf8(bytes: Uint8Array): string | null {
+/** Every byte of it: a byte order mark is a character of the text. Error: the answer to give, 400. */
+export function decodeUtf8(bytes: Uint8Array): Result<string, Response> {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return ok(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
-    return null;
+    return err(problem(400, "The body is not valid UTF-8."));
   }
+}
+
+/** Error: the answer to give, 400, which holds nothing of the text. */
+export function parseJson(text: string): Result<unknown, Response> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return ok(value);
+  } catch (error) {
+    const position = error instanceof Error ? /at position \d+/.exec(error.message)?.[0] : undefined;
+    return err(problem(400, `The body is not valid JSON${position === undefined ? "" : `: ${position}`}.`));
+  }
+}
+
+function withoutByteOrderMark(text: string): string {
+  return text.startsWith("\uFEFF") ? text.slice(1) : text;
 }

@@ -4,70 +4,82 @@ import {
   directiveReportSchema,
   laneReportSchema,
   MAX_DIRECTIVES_PER_REQUEST,
-  problemSchema,
   reasonSchema,
 } from "../domain/api.ts";
-import type { LaneCommand } from "./lanes.ts";
+import { directiveSchema } from "../domain/directive.ts";
+import { lanesQuery, type LaneCommand } from "./lanes.ts";
+import { json, named, problems, PUBLIC, refusal } from "./route-parts.ts";
 
-/** The routes as OpenAPI tells of them. They describe bodies; what is taken is decided by the handlers' parsers. */
+/** The routes as OpenAPI tells of them. Bodies are described by the schemas that the handlers' parsers apply. */
 
-const amount = z.union([z.string(), z.int()]).describe("decimal digits; a string above 2^53-1");
-
-const directiveBody = z.object({
-  id: z.string().describe("the idempotency key: 1 to 128 of A-Z a-z 0-9 . _ : -"),
-  account: z.string().describe("CAIP-10, for example eip155:1:0x52908400098527886e0f7030069857d2e4169ee7"),
-  action: z.union([
-    z.object({
-      type: z.literal("evm.transaction"),
-      to: z.string(),
-      value: amount,
-      data: z.string().optional(),
-      gas: amount.optional(),
-    }),
-    z.object({
-      type: z.literal("cosmos.messages"),
-      messages: z.array(z.object({ typeUrl: z.string(), value: z.unknown() })),
-      memo: z.string().optional(),
-      gas: amount.optional(),
-    }),
-  ]),
-  expiresAt: z.string().optional().describe("ISO 8601; work that has not begun by then does not begin"),
-  metadata: z.record(z.string(), z.unknown()).optional(),
-});
+const directive = named("Directive", directiveSchema);
+const receipts = named("DirectiveReceipts", directiveReceiptsSchema);
+const lane = named("Lane", laneReportSchema);
 
 const batchBody = z.object({
-  directives: z.array(directiveBody).min(1).max(MAX_DIRECTIVES_PER_REQUEST),
+  directives: z.array(directive).min(1).max(MAX_DIRECTIVES_PER_REQUEST),
 });
 
-const account = z.string().describe("a CAIP-10 account, percent-encoded");
+const account = z.string().describe("A CAIP-10 account, percent-encoded.");
 
-const security = [{ bearer: [] }];
-
-const problems = {
-  default: {
-    description: "Every error, as RFC 9457 says",
-    content: { "application/problem+json": { schema: problemSchema } },
+const ACCOUNT = "eip155:31337:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+const directiveExample = {
+  id: "payout-1001",
+  account: ACCOUNT,
+  action: {
+    type: "evm.transaction",
+    to: "0x70997970c51812dc3a010c7d01b50e0d17dc79c8",
+    value: "1000000000",
   },
 };
-
-function json<Schema extends z.ZodType>(description: string, schema: Schema) {
-  return { description, content: { "application/json": { schema } } };
-}
+const receiptExample = { directives: [{ id: "payout-1001", account: ACCOUNT, status: "queued" }] };
 
 export const healthRoute = createRoute({
   method: "get",
   path: "/healthz",
-  responses: { 200: { description: "The Worker runs" } },
+  operationId: "getHealth",
+  summary: "Whether the Worker runs",
+  tags: ["Service"],
+  security: PUBLIC,
+  responses: {
+    200: json("The Worker runs", z.object({ status: z.literal("ok") }), { status: "ok" }),
+    ...problems,
+  },
+});
+
+export const openApiRoute = createRoute({
+  method: "get",
+  path: "/openapi.json",
+  operationId: "getOpenApi",
+  summary: "This document",
+  tags: ["Service"],
+  responses: { 200: json("OpenAPI 3.1", z.record(z.string(), z.unknown())), ...problems },
 });
 
 export const postDirectivesRoute = createRoute({
   method: "post",
   path: "/v1/directives",
-  security,
-  request: { body: { ...json("One or many", z.union([directiveBody, batchBody])), required: true } },
+  operationId: "postDirectives",
+  summary: "Admits one directive, or up to 100",
+  description:
+    "`id` is the idempotency key within the account: the same request again is always safe. One wrong directive refuses the whole request; admission is per directive.",
+  tags: ["Directives"],
+  request: {
+    body: {
+      ...json("One or many", z.union([directive, batchBody]), directiveExample),
+      required: true,
+    },
+  },
   responses: {
-    202: json("Something new was admitted; the receipts say what became of each", directiveReceiptsSchema),
-    200: json("All of it was admitted before", directiveReceiptsSchema),
+    202: json(
+      "Something new was admitted; the receipts say what became of each",
+      directiveReceiptsSchema,
+      receiptExample,
+    ),
+    200: json("All of it was admitted before", receipts, receiptExample),
+    400: refusal("Wrong fields, each named; nothing was admitted"),
+    409: refusal("An id has another payload; nothing new was admitted"),
+    413: refusal("A directive of more than 96 KB"),
     ...problems,
   },
 });
@@ -75,21 +87,33 @@ export const postDirectivesRoute = createRoute({
 export const getDirectiveRoute = createRoute({
   method: "get",
   path: "/v1/accounts/{account}/directives/{id}",
-  security,
+  operationId: "getDirective",
+  summary: "What became of a directive",
+  tags: ["Directives"],
   request: { params: z.object({ account, id: z.string() }) },
-  responses: { 200: json("What became of the directive", directiveReportSchema), ...problems },
+  responses: {
+    200: json(
+      "The directive, with every transaction ever signed for it",
+      named("DirectiveReport", directiveReportSchema),
+    ),
+    404: refusal("No such directive, or an account that is not configured"),
+    ...problems,
+  },
 });
 
 export const getLanesRoute = createRoute({
   method: "get",
   path: "/v1/accounts",
-  security,
-  request: { query: z.object({ after: z.string().optional(), limit: z.int().min(1).max(100).optional() }) },
+  operationId: "listLanes",
+  summary: "Every lane that was ever admitted to",
+  tags: ["Lanes"],
+  request: { query: lanesQuery },
   responses: {
     200: json(
-      "Every lane that was ever admitted to; `next` is the `after` of the next page",
-      z.object({ accounts: z.array(laneReportSchema), next: z.string().nullable() }),
+      "Lanes in the order of their accounts; `next` is the `after` of the next page",
+      z.object({ accounts: z.array(lane), next: z.string().nullable() }),
     ),
+    400: refusal("Wrong parameters, each named"),
     ...problems,
   },
 });
@@ -97,31 +121,49 @@ export const getLanesRoute = createRoute({
 export const getLaneRoute = createRoute({
   method: "get",
   path: "/v1/accounts/{account}",
-  security,
+  operationId: "getLane",
+  summary: "A lane: status, sequences, leases, counts, events",
+  tags: ["Lanes"],
   request: { params: z.object({ account }) },
-  responses: { 200: json("The lane", laneReportSchema), ...problems },
+  responses: {
+    200: json("The lane", lane),
+    404: refusal("An account that is not configured"),
+    ...problems,
+  },
 });
 
-export const pauseLaneRoute = createRoute({ ...laneCommand("pause"), path: "/v1/accounts/{account}/pause" });
+export const pauseLaneRoute = createRoute({
+  ...laneCommand("pause", "Stops a lane"),
+  path: "/v1/accounts/{account}/pause",
+});
 export const resumeLaneRoute = createRoute({
-  ...laneCommand("resume"),
+  ...laneCommand("resume", "Lets a lane go on"),
   path: "/v1/accounts/{account}/resume",
 });
-
 export const repairLaneRoute = createRoute({
-  ...laneCommand("repair"),
+  ...laneCommand("repair", "Forgets every delay of a lane: look-ups, rebroadcasts, the next attempt"),
   path: "/v1/accounts/{account}/repair",
 });
 
-function laneCommand(command: LaneCommand) {
+function laneCommand(command: LaneCommand, summary: string) {
   return {
     method: "post" as const,
-    description: `The lane's log keeps who asked to ${command} it, and why`,
-    security,
+    operationId: `${command}Lane`,
+    summary,
+    description: "The lane's log keeps who asked, and why.",
+    tags: ["Lanes"],
     request: {
       params: z.object({ account }),
-      body: { ...json("Why", reasonSchema), required: true },
+      body: {
+        ...json("Why", named("Reason", reasonSchema), { reason: "the node is upgraded" }),
+        required: true,
+      },
     },
-    responses: { 200: json("The lane", laneReportSchema), ...problems },
+    responses: {
+      200: json("The lane", lane),
+      400: refusal("No reason, or what is no account"),
+      404: refusal("An account that is not configured"),
+      ...problems,
+    },
   };
 }

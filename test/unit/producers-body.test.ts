@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { MAX_DIRECTIVE_BYTES } from "../../domain/directive.ts";
 import { createApp } from "../../producers/http.ts";
 import { ACCOUNT, wire } from "./directive-fixture.ts";
-import { config, FakeBindings, problemOf, TOKENS } from "./producers-fixture.ts";
+import { config, FakeBindings, NO_REGISTRY, problemOf, TOKENS } from "./producers-fixture.ts";
 
 const LIMIT = 100 * MAX_DIRECTIVE_BYTES;
 const CHUNK = 256 * 1024;
-const app = createApp(config, async () => []);
+const app = createApp(config, NO_REGISTRY);
 
 /** A POST whose body is a stream: no length is known beforehand, and whatever is said of it is only said. */
 async function post(

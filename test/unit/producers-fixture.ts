@@ -9,9 +9,11 @@ import type {
   LaneStatusView,
   SequencerProtocol,
 } from "../../domain/lane.ts";
+import { parseInbox, type InboxName } from "../../domain/inbox-name.ts";
 import { decodeMessage, type Message } from "../../domain/message.ts";
 import { createApp, type ProducerEnv } from "../../producers/http.ts";
 import { ACCOUNT, OTHER_ACCOUNT } from "./directive-fixture.ts";
+import { FakeInboxes, secretValues, sources } from "./webhooks-fixture.ts";
 
 export const config = defineConfig({
   chains: {
@@ -23,6 +25,9 @@ export const config = defineConfig({
       ],
     },
   },
+  sources,
+  destinations: { receiver: { url: { env: "RECEIVER_URL" }, secrets: [{ env: "RECEIVER_SECRET" }] } },
+  operations: { notify: "receiver" },
 });
 
 export const UNSIGNED_ACCOUNT = `eip155:31337:0x${"1".repeat(40)}`;
@@ -63,8 +68,12 @@ export class FakeBindings {
   queueFails = false;
   view: DirectiveView | undefined;
 
+  readonly inboxes = new FakeInboxes();
+
   readonly env: ProducerEnv = {
     API_TOKENS,
+    ...secretValues,
+    ...this.inboxes.env,
     SEQUENCER: {
       getByName: (name) => {
         this.opened.push(name);
@@ -132,11 +141,21 @@ export const laneStatus: LaneStatusView = {
   counts: { admitted: 9, settled: 5, dead: 1, inFlight: 3 },
   open: 2,
   lettersOwed: 1,
+  attempts: { accepted: 8, "refused:execution_reverted": 1 },
   outage: { code: "network_error", message: "refused", atMs: 1_000 },
   events: [{ atMs: 2_000, kind: "paused", detail: "ada: maintenance" }],
 };
 
-const app = createApp(config, async () => []);
+export const NO_REGISTRY = { listLanes: async () => [], listInboxes: async () => [] };
+
+/** The inboxes that the registry of `call` knows, by their names. */
+export const registered: InboxName[] = [];
+
+const app = createApp<ProducerEnv>(config, {
+  ...NO_REGISTRY,
+  listInboxes: async (_, source, after, limit) =>
+    registered.filter((name) => parseInbox(name)?.source === source && name > after).slice(0, limit),
+});
 
 /** A call of the HTTP API; the body, when it is no text, is written as JSON. */
 export async function call(

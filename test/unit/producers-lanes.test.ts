@@ -11,6 +11,7 @@ const view: DirectiveView = {
   account: parsed(wire()).account.id,
   digest: "d",
   status: "broadcast",
+  generation: 0,
   sequence: 0,
   transactions: [{ hash: "0xaa", sequence: 0, status: "accepted" }],
   attempts: 2,

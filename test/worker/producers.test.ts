@@ -10,7 +10,7 @@ import { ACCOUNT, ACCOUNT_CHECKSUMMED, OTHER_ACCOUNT, wire } from "../unit/direc
 
 const TOKEN = "operator-token";
 const LANE = `/v1/accounts/${encodeURIComponent(ACCOUNT)}`;
-const app = createApp(config, async () => []);
+const app = createApp(config, { listLanes: async () => [], listInboxes: async () => [] });
 
 /** The Worker's own lanes, and a queue that only records: no consumer takes the work away. */
 function worker() {
@@ -20,6 +20,9 @@ function worker() {
       { name: "ada", scope: "operator", sha256: bytesToHex(sha256(utf8ToBytes(TOKEN))) },
     ]),
     SEQUENCER: env.SEQUENCER,
+    WEBHOOK_INBOX: env.WEBHOOK_INBOX,
+    WEBHOOK_INDEX: env.WEBHOOK_INDEX,
+    WEBHOOK_EVENTS: env.WEBHOOK_EVENTS,
     DIRECTIVES: {
       sendBatch: async (messages: readonly { readonly body: unknown }[]) => {
         for (const { body } of messages) {
