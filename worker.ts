@@ -1,44 +1,31 @@
-// The composition root: who gets what. Requests go to producers and the operators' routes, queues to their consumers.
-import { configuredBroadcaster } from "./consumers/broadcasters/configured.ts";
-import { consumeConfirmations } from "./consumers/confirmations.ts";
-import { consumeDirectives } from "./consumers/directives.ts";
-import { consumeDeadLetters } from "./dlq/consumer.ts";
-import { listLanes, registerLane } from "./dlq/lane-registry.ts";
-import { dlqRoutes } from "./dlq/operator-http.ts";
-import type { Account, AccountId } from "./domain/ids.ts";
+// The composition root: requests go to the HTTP application, queues to their consumers, the cron to its jobs.
+import { checkThresholds } from "./dlq/alerts.ts";
+import { runCron } from "./dlq/cron.ts";
+import { tellDirectiveFailed, type FailedDirective } from "./dlq/directive-failed.ts";
+import { reconcileLetters } from "./dlq/reconcile.ts";
+import { reviveReplays } from "./dlq/replay-commands.ts";
+import { httpApi } from "./http-api.ts";
 import config from "./lockstep.config.ts";
-import { createApp } from "./producers/http.ts";
+import { consumeQueue } from "./queues.ts";
 
+export { ReplayWorkflow } from "./dlq/replay.ts";
 export { Sequencer } from "./durable-objects/sequencer.ts";
-
-const app = createApp(config, (env: Env, after, limit) => listLanes(env.LEDGER, after, limit));
-app.route("/", dlqRoutes());
+export { WebhookInbox } from "./durable-objects/webhook-inbox.ts";
+export { WebhookIndex } from "./durable-objects/webhook-index.ts";
 
 export default {
-  fetch: (request, env, context) => app.fetch(request, env, context),
+  fetch: (request, env, context) => httpApi.fetch(request, env, context),
 
-  async queue(batch, env): Promise<void> {
-    const broadcasterOf = (account: Account) => configuredBroadcaster(config, env, account);
-    const { now } = Date;
-    const register = (account: AccountId) => registerLane(env.LEDGER, account, now());
-    switch (batch.queue) {
-      case "directives":
-        return consumeDirectives(batch, env, {
-          config,
-          broadcasterOf,
-          registerLane: register,
-          now,
-          random: Math.random,
-        });
-      case "confirmations":
-        return consumeConfirmations(batch, env, { config, broadcasterOf });
-      case "directives-dlq":
-        return consumeDeadLetters(batch, env, now());
-      default:
-        console.error(
-          JSON.stringify({ at: "worker.queue", error: `no consumer for the queue ${batch.queue}` }),
-        );
-        batch.retryAll({ delaySeconds: 60 });
-    }
+  queue: (batch, env) => consumeQueue(batch, env),
+
+  async scheduled(_controller, env): Promise<void> {
+    const nowMs = Date.now();
+    const notifies = config.operations.notify !== null;
+    const tell = notifies ? (failed: FailedDirective) => tellDirectiveFailed(env, failed) : null;
+    await runCron({
+      "check thresholds": () => checkThresholds(env, config, nowMs),
+      reconcile: () => reconcileLetters(env, { ids: null, actor: "lockstep", tell }, nowMs),
+      "revive replays": () => reviveReplays(env, nowMs),
+    });
   },
 } satisfies ExportedHandler<Env>;

@@ -8,16 +8,15 @@ import { parseAccount, type Account, type AccountId } from "../domain/ids.ts";
 import type { SequencerProtocol } from "../domain/lane.ts";
 import { decodeMessage, encodeMessage, type Body } from "../domain/message.ts";
 import { unreachable } from "../domain/result.ts";
+import { sendAsItCame, type DeadLetterQueue } from "./as-it-came.ts";
 import { workLane, type LaneEnd, type WorkedLane } from "./attempt.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
-import { verdictOf, type MessageEnd, type QueueMessage } from "./verdict.ts";
+import { conclude, verdictOf, type MessageEnd, type QueueMessage } from "./verdict.ts";
 
 export interface DirectivesEnv {
   readonly SEQUENCER: { getByName(name: string): WorkedLane & Pick<SequencerProtocol, "admit"> };
   readonly DIRECTIVES: { send(body: Body, options?: { delaySeconds: number }): Promise<unknown> };
-  readonly DIRECTIVES_DLQ: {
-    send(body: unknown, options?: { contentType: "json" | "bytes" | "v8" }): Promise<unknown>;
-  };
+  readonly DIRECTIVES_DLQ: DeadLetterQueue;
 }
 
 export interface DirectivesContext<Terms> {
@@ -71,6 +70,7 @@ function read(message: QueueMessage, config: Config): Item {
       const known = account.ok && workable(config, account.value) === "yes";
       return known ? { ...item, account: account.value } : { ...item, end: { kind: "settled" } };
     }
+    case "inbox-doorbell":
     case "confirmation":
     case "rejection":
       return { ...item, end: { kind: "unreadable" } };
@@ -186,43 +186,21 @@ async function ringAgain(account: AccountId, delaySeconds: number, env: Directiv
   }
 }
 
-async function finish(
-  { message, account, directive, end, rejection }: Item,
-  queue: string,
-  env: DirectivesEnv,
-  random: number,
-): Promise<void> {
+async function finish(item: Item, queue: string, env: DirectivesEnv, random: number): Promise<void> {
+  const { message, account, directive, end } = item;
   const verdict = verdictOf(
     end ?? { kind: "faulted" },
     { attempts: message.attempts, doorbell: directive === null },
     random,
   );
-  try {
-    switch (verdict.kind) {
-      case "ack":
-        message.ack();
-        return;
-      case "retry":
-        message.retry({ delaySeconds: verdict.delaySeconds });
-        return;
-      case "replace":
-        if (account !== null)
-          await env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account: account.id }), {
-            delaySeconds: verdict.delaySeconds,
-          });
-        message.ack();
-        return;
-      case "dead-letter":
-        await sendDeadLetter(verdict.form, { message, directive, rejection }, queue, env);
-        message.ack();
-        return;
-      default:
-        unreachable(verdict);
-    }
-  } catch (error) {
-    warn("consumers.directives.finish", account?.id ?? null, error);
-    message.retry({ delaySeconds: 10 });
-  }
+  await conclude(verdict, message, {
+    async ringAgain(delaySeconds) {
+      if (account === null) return;
+      await env.DIRECTIVES.send(encodeMessage({ kind: "doorbell", account: account.id }), { delaySeconds });
+    },
+    deadLetter: (form) => sendDeadLetter(form, item, queue, env),
+    failed: (error) => warn("consumers.directives.finish", account?.id ?? null, error),
+  });
 }
 
 async function sendDeadLetter(
@@ -231,10 +209,8 @@ async function sendDeadLetter(
   queue: string,
   env: DirectivesEnv,
 ): Promise<void> {
-  if (form === "as-it-came" || directive === null || rejection === null) {
-    await env.DIRECTIVES_DLQ.send(message.body, { contentType: contentTypeOf(message.body) });
-    return;
-  }
+  if (form === "as-it-came" || directive === null || rejection === null)
+    return sendAsItCame(env.DIRECTIVES_DLQ, message.body);
   const { id, attempts } = message;
   await env.DIRECTIVES_DLQ.send(
     encodeMessage({
@@ -247,22 +223,6 @@ async function sendDeadLetter(
       ...rejection,
     }),
   );
-}
-
-/** JSON would silently empty bytes, maps and the like: what is not plain data keeps its own form. */
-function contentTypeOf(body: unknown): "json" | "bytes" | "v8" {
-  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return "bytes";
-  const stack: unknown[] = [body];
-  for (let nodes = 0; stack.length > 0; nodes += 1) {
-    const value = stack.pop();
-    if (nodes > 200_000 || value === undefined || typeof value === "bigint" || typeof value === "function")
-      return "v8";
-    if (typeof value !== "object" || value === null) continue;
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return "v8";
-    for (const key of Object.keys(value)) stack.push(Reflect.get(value, key));
-  }
-  return "json";
 }
 
 /** One line; never a body, a header, a key or an RPC URL. */

@@ -67,3 +67,43 @@ function again(
     delaySeconds,
   };
 }
+
+/** What a consumer does for a verdict, other than to tell the queue. Each may throw. */
+export interface Conclusion {
+  /** Sends a fresh doorbell in the place of the old one. */
+  readonly ringAgain: (delaySeconds: number) => Promise<void>;
+  readonly deadLetter: (form: "as-it-came" | "rejection") => Promise<void>;
+  /** What was to be done before the acknowledgement failed: the message is given back. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Brings a message to its one end. It is acknowledged only after what takes its place is sent. */
+export async function conclude(
+  verdict: Verdict,
+  message: QueueMessage,
+  { ringAgain, deadLetter, failed }: Conclusion,
+): Promise<void> {
+  try {
+    switch (verdict.kind) {
+      case "ack":
+        message.ack();
+        return;
+      case "retry":
+        message.retry({ delaySeconds: verdict.delaySeconds });
+        return;
+      case "replace":
+        await ringAgain(verdict.delaySeconds);
+        message.ack();
+        return;
+      case "dead-letter":
+        await deadLetter(verdict.form);
+        message.ack();
+        return;
+      default:
+        unreachable(verdict);
+    }
+  } catch (error) {
+    failed(error);
+    message.retry({ delaySeconds: 10 });
+  }
+}

@@ -16,7 +16,15 @@ interface Fixture {
 }
 
 const stages = ["producers", "consumers", "durable-objects", "dlq", "workflows"];
-const outsiders = ["ops/client.ts", "test/unit/harness.ts", "bench/load.ts", "worker.ts", "vitest.config.ts"];
+const outsiders = [
+  "http-api.ts",
+  "queues.ts",
+  "ops/client.ts",
+  "test/unit/harness.ts",
+  "bench/load.ts",
+  "worker.ts",
+  "vitest.config.ts",
+];
 
 function stageFixtures(stage: string): Fixture[] {
   const others = stages.filter((other) => other !== stage).map((other) => `${other}/entry.ts`);
@@ -73,18 +81,36 @@ const fixtures: readonly Fixture[] = [
       "./consumers/inner/part.ts",
       "./domain/ids.ts",
       "./lockstep.config.ts",
+      "./http-api.ts",
+      "./queues.ts",
     ],
+  },
+  {
+    file: "queues.ts",
+    refused: ["./worker.ts", "./producers/entry.ts", "./durable-objects/entry.ts", "./ops/client.ts"],
+    allowed: ["./consumers/entry.ts", "./dlq/entry.ts", "./domain/ids.ts", "./lockstep.config.ts"],
+  },
+  {
+    file: "http-api.ts",
+    refused: ["./worker.ts", "./consumers/entry.ts", "./durable-objects/entry.ts", "./ops/client.ts"],
+    allowed: ["./producers/entry.ts", "./dlq/entry.ts", "./domain/ids.ts", "./lockstep.config.ts"],
   },
   {
     file: "ops/client.ts",
     refused: [
       ...stages.map((stage) => `../${stage}/entry.ts`),
       "../worker.ts",
+      "../http-api.ts",
       "../lockstep.config.ts",
       "../test/unit/harness.ts",
       "cloudflare:workers",
     ],
     allowed: ["../domain/ids.ts", "./runner.ts", "node:fs", "viem"],
+  },
+  {
+    file: "ops/openapi.ts",
+    refused: ["../producers/entry.ts", "../dlq/entry.ts", "../worker.ts", "cloudflare:workers"],
+    allowed: ["../http-api.ts", "../producers/openapi.ts", "node:fs"],
   },
   {
     file: "ops/inner/part.ts",
