@@ -1,24 +1,40 @@
-// In:  the queue directives-dlq: rejections by lanes and by the consumer of directives, and raw messages, unreadable or given up by the platform.
-// Out: letters in the ledger; then the lane's debt is paid; then the message is acked.
+// In:  the queues directives-dlq and webhook-events-dlq, and dead-letters-parking when somebody empties it: rejections by lanes, inboxes and consumers, and raw messages, unreadable or given up by the platform.
+// Out: letters in the ledger; `directive.failed` of those that somebody must refund; then the lane's or inbox's debt is paid; then the message is acked.
 // On failure: whatever is not committed is retried with a delay, and after `max_retries` lies on dead-letters-parking.
 import { letterId, type NewLetter } from "../domain/dead-letter.ts";
 import type { AccountId } from "../domain/ids.ts";
+import type { InboxName } from "../domain/inbox-name.ts";
 import type { LaneLetter, LetterKey } from "../domain/lane.ts";
 import { decodeMessage, type MessageProblem } from "../domain/message.ts";
 import { unreachable } from "../domain/result.ts";
 import { retryDelaySeconds } from "../domain/retry.ts";
+import type { InboxLetter } from "../domain/webhook-event.ts";
+import { CALL_BOUNDS, within } from "./call-bounds.ts";
+import { tellDirectiveFailed } from "./directive-failed.ts";
 import { recordLetters, type LedgerDatabase } from "./ledger.ts";
-import { introductionLetter, laneLetter, rawLetter, type Arrival } from "./new-letter.ts";
+import { eventLetter, introductionLetter, laneLetter, rawLetter, type Arrival } from "./new-letter.ts";
+import type { NotifyEnv } from "./notify.ts";
 
-export interface DeadLetterEnv {
+export interface DeadLetterEnv extends NotifyEnv {
   readonly LEDGER: LedgerDatabase;
-  readonly SEQUENCER: { getByName(account: AccountId): Debtor };
+  readonly SEQUENCER: { getByName(account: AccountId): Debtor<LaneLetter> };
+  readonly WEBHOOK_INBOX: {
+    getByName(name: InboxName): Debtor<InboxLetter> & ReturnType<NotifyEnv["WEBHOOK_INBOX"]["getByName"]>;
+  };
 }
 
-/** A lane as the ledger sees it: it owes letters until it hears that they are recorded. */
-export interface Debtor {
-  letter(key: LetterKey): Promise<LaneLetter | undefined>;
+/** A lane or an inbox as the ledger sees it: it owes letters until it hears that they are recorded. */
+export interface Debtor<Owed> {
+  letter(key: LetterKey): Promise<Owed | undefined>;
   letterRecorded(keys: readonly LetterKey[]): Promise<void>;
+}
+
+export interface DeadLetterContext {
+  readonly nowMs: number;
+  /** Whether anybody hears `directive.failed`. */
+  readonly notifies: boolean;
+  /** A lane or an inbox is waited for so long. */
+  readonly callMs?: number;
 }
 
 export interface DeadBatch {
@@ -36,7 +52,9 @@ export interface DeadMessage {
 }
 
 interface Debt {
-  readonly account: AccountId;
+  /** An account, or the name of an inbox: the two are never spelled alike. */
+  readonly lane: string;
+  readonly debtor: Pick<Debtor<unknown>, "letterRecorded">;
   readonly key: LetterKey;
 }
 
@@ -47,14 +65,22 @@ type Reading =
   | { readonly kind: "failed"; readonly reason: string };
 
 /** Brings each message to exactly one end, ack or retry. Never throws. */
-export async function consumeDeadLetters(batch: DeadBatch, env: DeadLetterEnv, nowMs: number): Promise<void> {
-  const sourceQueue = batch.queue.replace(/-dlq$/, "");
+export async function consumeDeadLetters(
+  batch: DeadBatch,
+  env: DeadLetterEnv,
+  { nowMs, notifies, callMs = CALL_BOUNDS.callMs }: DeadLetterContext,
+): Promise<void> {
+  const sourceQueue = sourceQueueOf(batch.queue);
   const readings = await Promise.all(
     batch.messages.map(async (message) => {
       const { id: messageId, body, timestamp } = message;
       return {
         message,
-        reading: await read({ messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue }, env),
+        reading: await read(
+          { messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue },
+          env,
+          callMs,
+        ),
       };
     }),
   );
@@ -64,14 +90,24 @@ export async function consumeDeadLetters(batch: DeadBatch, env: DeadLetterEnv, n
     letters.map(({ letter }) => letter),
   );
   const recorded = letters.filter(({ letter }) => !failed.has(letterId(letter)));
+  // Before the debt is paid: a lane that owes nothing would not bring the message's letter again.
+  const untold = notifies ? await tell(recorded, env) : new Map<string, string>();
   const unpaid = await pay(
-    recorded.flatMap(({ debt }) => debt ?? []),
-    env,
+    recorded.flatMap(({ letter, debt }) => (debt === null || untold.has(letterId(letter)) ? [] : [debt])),
+    callMs,
   );
-  for (const { message, reading } of readings) finish(message, failureOf(reading, failed, unpaid));
+  for (const { message, reading } of readings) finish(message, failureOf(reading, [failed, untold], unpaid));
 }
 
-async function read(arrival: Arrival, env: DeadLetterEnv): Promise<Reading> {
+/**
+ * A parked message does not say where it came from. Whole messages from others come to `directives` alone; what an inbox
+ * rejected says so itself.
+ */
+function sourceQueueOf(queue: string): string {
+  return queue === "dead-letters-parking" ? "directives" : queue.replace(/-dlq$/, "");
+}
+
+async function read(arrival: Arrival, env: DeadLetterEnv, callMs: number): Promise<Reading> {
   try {
     const decoded = decodeMessage(arrival.body);
     if (!decoded.ok)
@@ -82,6 +118,7 @@ async function read(arrival: Arrival, env: DeadLetterEnv): Promise<Reading> {
     switch (message.kind) {
       // A call to a lane is not its work: the lane's alarm has rung again long before this.
       case "doorbell":
+      case "inbox-doorbell":
       case "confirmation":
         return { kind: "nothing" };
       case "directive": {
@@ -90,12 +127,29 @@ async function read(arrival: Arrival, env: DeadLetterEnv): Promise<Reading> {
       }
       case "rejection": {
         if (message.origin === "introduction") return written(introductionLetter(message, arrival));
-        const { account, id, digest, generation } = message;
+        const { id, digest, generation } = message;
         const key: LetterKey = { id, digest, generation };
-        const facts = await env.SEQUENCER.getByName(account).letter(key);
+        if (message.origin === "inbox") {
+          const { inbox } = message;
+          const debtor = env.WEBHOOK_INBOX.getByName(inbox);
+          const facts = await within(callMs, debtor.letter(key));
+          return facts === undefined
+            ? { kind: "nothing" }
+            : written(
+                eventLetter(inbox, { ...facts, ...key }, { ...arrival, sourceQueue: "webhook-events" }),
+                {
+                  lane: inbox,
+                  debtor,
+                  key,
+                },
+              );
+        }
+        const { account } = message;
+        const debtor = env.SEQUENCER.getByName(account);
+        const facts = await within(callMs, debtor.letter(key));
         return facts === undefined
           ? { kind: "nothing" }
-          : written(laneLetter({ ...facts, account, ...key }, arrival), { account, key });
+          : written(laneLetter({ ...facts, account, ...key }, arrival), { lane: account, debtor, key });
       }
       default:
         return unreachable(message);
@@ -109,16 +163,41 @@ function written(letter: NewLetter, debt: Debt | null = null): Reading {
   return { kind: "letter", letter, debt };
 }
 
-/** Tells each lane which of its letters are in the ledger. Answers the lanes that did not hear it, with the reason. */
-async function pay(debts: readonly Debt[], env: DeadLetterEnv): Promise<ReadonlyMap<AccountId, string>> {
-  const unpaid = new Map<AccountId, string>();
-  const byLane = Map.groupBy(debts, ({ account }) => account);
+/** Says of each directive that is dead or reverted, and whose refund is a person's, that it failed. Answers what nobody heard. */
+async function tell(
+  recorded: readonly { readonly letter: NewLetter }[],
+  env: DeadLetterEnv,
+): Promise<ReadonlyMap<string, string>> {
+  const untold = new Map<string, string>();
   await Promise.all(
-    Array.from(byLane, async ([account, owed]) => {
+    recorded.map(async ({ letter }) => {
+      const { lane, directiveId: id, directiveStatus, refund, lastFailureAtMs: atMs } = letter;
+      // In review it may still land. An introduction that no lane took is dead.
+      if (refund === null || lane === null || directiveStatus === "review") return;
+      const status = directiveStatus ?? "dead";
+      const { code, message, sequence, transactions, body: payload } = letter;
+      const facts = { account: lane, id, status, code, message, sequence, transactions, payload, atMs };
       try {
-        await env.SEQUENCER.getByName(account).letterRecorded(owed.map(({ key }) => key));
+        await tellDirectiveFailed(env, { letterId: letterId(letter), ...facts });
       } catch (error) {
-        unpaid.set(account, reasonOf(error));
+        untold.set(letterId(letter), reasonOf(error));
+      }
+    }),
+  );
+  return untold;
+}
+
+/** Tells each lane which of its letters are in the ledger. Answers the lanes that did not hear it, with the reason. */
+async function pay(debts: readonly Debt[], callMs: number): Promise<ReadonlyMap<string, string>> {
+  const unpaid = new Map<string, string>();
+  const byLane = Map.groupBy(debts, ({ lane }) => lane);
+  await Promise.all(
+    Array.from(byLane, async ([lane, owed]) => {
+      try {
+        const keys = owed.map(({ key }) => key);
+        if (owed[0] !== undefined) await within(callMs, owed[0].debtor.letterRecorded(keys));
+      } catch (error) {
+        unpaid.set(lane, reasonOf(error));
       }
     }),
   );
@@ -128,19 +207,19 @@ async function pay(debts: readonly Debt[], env: DeadLetterEnv): Promise<Readonly
 /** Null, or why the message must come again. */
 function failureOf(
   reading: Reading,
-  failed: ReadonlyMap<string, string>,
-  unpaid: ReadonlyMap<AccountId, string>,
+  failed: readonly ReadonlyMap<string, string>[],
+  unpaid: ReadonlyMap<string, string>,
 ): string | null {
   switch (reading.kind) {
     case "nothing":
       return null;
     case "failed":
       return reading.reason;
-    case "letter":
-      return (
-        failed.get(letterId(reading.letter)) ??
-        (reading.debt === null ? null : (unpaid.get(reading.debt.account) ?? null))
-      );
+    case "letter": {
+      const id = letterId(reading.letter);
+      const reasons = [...failed.map((part) => part.get(id)), unpaid.get(reading.debt?.lane ?? "")];
+      return reasons.find((reason) => reason !== undefined) ?? null;
+    }
     default:
       return unreachable(reading);
   }

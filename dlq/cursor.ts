@@ -2,7 +2,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { LetterFilter } from "../domain/dead-letter.ts";
 import { err, ok, type Result } from "../domain/result.ts";
-import type { LetterPosition } from "./ledger.ts";
+import type { LetterPosition } from "./letters.ts";
 
 const CURSOR = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-f]{16})$/;
 
@@ -22,7 +22,11 @@ export function decodeCursor(cursor: string, filter: LetterFilter): Result<Lette
 }
 
 /** Finds mistakes, and is no secret: a forged cursor reads nothing that its forger could not list. */
-function seal(position: string, { state, code, kind, lane, fromMs, toMs }: LetterFilter): string {
-  const sealed = JSON.stringify(["lockstep.cursor.v1", position, state, code, kind, lane, fromMs, toMs]);
+function seal(
+  position: string,
+  { state, code, kind, lane, sourceQueue, fromMs, toMs }: LetterFilter,
+): string {
+  const asked = [state, code, kind, lane, sourceQueue, fromMs, toMs];
+  const sealed = JSON.stringify(["lockstep.cursor.v2", position, ...asked]);
   return bytesToHex(sha256(utf8ToBytes(sealed))).slice(0, 16);
 }

@@ -1,5 +1,16 @@
 import { z } from "zod";
-import { BODY_FORMATS, LETTER_KINDS, LETTER_STATES, type LetterSummary } from "../domain/dead-letter.ts";
+import {
+  BODY_FORMATS,
+  LETTER_KINDS,
+  LETTER_RESOLUTIONS,
+  LETTER_STATES,
+  type LetterSummary,
+} from "../domain/dead-letter.ts";
+
+/** All of `letters` but the body, which may be 128 KB. */
+export const SUMMARY_COLUMNS = `seq, id, kind, state, lane, directive_id, digest, generation, source_queue, code, message,
+  first_failure_code, first_failure_at, last_failure_at, attempts, directive_status, sequence, transactions, opened_at, updated_at,
+  refund, resolution, previous, next, replaced_by, replaces, replay_id`;
 
 /** A row of `letters` but its body. */
 export const summaryRow = z.object({
@@ -26,6 +37,13 @@ export const summaryRow = z.object({
     .pipe(z.array(z.object({ hash: z.string(), sequence: z.number(), status: z.string() }))),
   opened_at: z.number(),
   updated_at: z.number(),
+  refund: z.enum(["manual"]).nullable(),
+  resolution: z.enum(LETTER_RESOLUTIONS).nullable(),
+  previous: z.string().nullable(),
+  next: z.string().nullable(),
+  replaced_by: z.string().nullable(),
+  replaces: z.string().nullable(),
+  replay_id: z.string().nullable(),
 });
 export const letterRow = summaryRow.extend({ body_format: z.enum(BODY_FORMATS), body: z.string() });
 export const historyRow = z.object({
@@ -59,5 +77,12 @@ export function toSummary(row: z.infer<typeof summaryRow>): LetterSummary {
     transactions: row.transactions,
     openedAtMs: row.opened_at,
     updatedAtMs: row.updated_at,
+    refund: row.refund,
+    resolution: row.resolution,
+    previous: row.previous,
+    next: row.next,
+    replacedBy: row.replaced_by,
+    replaces: row.replaces,
+    replayId: row.replay_id,
   };
 }

@@ -2,8 +2,11 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { NewLetter } from "../domain/dead-letter.ts";
 import { digestOf, encodePayload } from "../domain/directive.ts";
 import type { Failure } from "../domain/failure.ts";
+import type { InboxName } from "../domain/inbox-name.ts";
 import type { LaneLetter } from "../domain/lane.ts";
 import type { ProducerRejection } from "../domain/message.ts";
+import type { InboxLetter } from "../domain/webhook-event.ts";
+import { refundOf } from "./directive-failed.ts";
 import { rawBody } from "./raw-body.ts";
 
 /** What a letter says of the message that brought it. Times in epoch milliseconds. */
@@ -37,8 +40,38 @@ export function laneLetter(facts: LaneLetter, { sourceQueue, nowMs }: Arrival): 
     directiveStatus: facts.status,
     sequence: facts.sequence,
     transactions: facts.transactions.map(({ hash, sequence, status }) => ({ hash, sequence, status })),
+    refund: refundOf(facts.payload),
     body: facts.payload,
     bodyFormat: "json",
+    openedAtMs: nowMs,
+  };
+}
+
+/** The inbox is the authority on its event: nothing of the message but the queue is used. */
+export function eventLetter(
+  inbox: InboxName,
+  facts: InboxLetter,
+  { sourceQueue, nowMs }: Arrival,
+): NewLetter {
+  return {
+    kind: "event",
+    lane: inbox,
+    directiveId: facts.id,
+    digest: facts.digest,
+    generation: facts.generation,
+    sourceQueue,
+    code: facts.failure.code,
+    message: clipped(facts.failure.message),
+    firstFailureCode: facts.firstFailure.code,
+    firstFailureAtMs: facts.firstFailure.atMs,
+    lastFailureAtMs: facts.failure.atMs,
+    attempts: facts.attempts,
+    directiveStatus: null,
+    sequence: facts.sequence,
+    transactions: [],
+    refund: null,
+    body: facts.body,
+    bodyFormat: isJson(facts.body) ? "json" : "text",
     openedAtMs: nowMs,
   };
 }
@@ -59,6 +92,7 @@ export function introductionLetter(
     firstFailureAtMs: Math.min(sentAtMs, nowMs),
     lastFailureAtMs: Math.min(sentAtMs, nowMs),
     attempts,
+    refund: refundOf(encodePayload(directive)),
     body: encodePayload(directive),
     bodyFormat: "json",
     openedAtMs: nowMs,
@@ -99,7 +133,18 @@ function unsequenced({ code, message }: Failure) {
     directiveStatus: null,
     sequence: null,
     transactions: [],
+    refund: null,
   };
+}
+
+/** An inbox drops bodies that are old: whoever reads the letter must not meet half a document. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function clipped(text: string): string {

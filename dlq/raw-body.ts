@@ -110,3 +110,23 @@ function base64(bytes: Uint8Array): string {
   for (const byte of bytes) binary += String.fromCharCode(byte);
   return btoa(binary);
 }
+
+/** A body as a queue takes it, so that its consumer sees what came first. */
+export interface QueueBody {
+  readonly body: unknown;
+  readonly contentType: "json" | "bytes" | "v8";
+}
+
+/** The way back from `rawBody`; null where only a description was kept. */
+export function queueBody(format: BodyFormat, text: string): QueueBody | null {
+  switch (format) {
+    case "json":
+      return { body: JSON.parse(text), contentType: "json" };
+    case "superjson":
+      return { body: cloned.parse(text), contentType: "v8" };
+    case "base64":
+      return { body: Uint8Array.from(atob(text), (char) => char.charCodeAt(0)), contentType: "bytes" };
+    case "text":
+      return null;
+  }
+}

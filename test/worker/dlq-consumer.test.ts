@@ -2,14 +2,16 @@ import { createExecutionContext, createMessageBatch, getQueueResult } from "clou
 import { env } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
 import { consumeDeadLetters } from "../../dlq/consumer.ts";
-import { letterDepth } from "../../dlq/ledger.ts";
+import { letterDepth } from "../../dlq/letters.ts";
 import { letterId } from "../../domain/dead-letter.ts";
 import { digestOf, encodePayload } from "../../domain/directive.ts";
 import { encodeMessage } from "../../domain/message.ts";
 import {
   ALICE,
+  around,
   BOB,
   consume,
+  CONTEXT,
   directive,
   failingLedger,
   FakeLanes,
@@ -56,6 +58,13 @@ describe("a rejection by a lane", () => {
         transactions: [{ hash: "0x01", sequence: 7, status: "refused" }],
         openedAtMs: NOW,
         updatedAtMs: NOW,
+        refund: null,
+        resolution: null,
+        previous: null,
+        next: null,
+        replacedBy: null,
+        replaces: null,
+        replayId: null,
         body: '{"action":{"type":"evm.transaction"}}',
         bodyFormat: "json",
       },
@@ -192,6 +201,21 @@ describe("when something is away", () => {
     expect(await rows("SELECT lane FROM letters")).toEqual([{ lane: BOB }]);
   });
 
+  test.each(["letter", "letterRecorded"] as const)(
+    "a lane that never answers to %s: its message is retried, the others are recorded, paid and acked",
+    async (call) => {
+      const lanes = new FakeLanes(laneLetter(ALICE, "d1"), laneLetter(BOB, "d1"));
+      lanes.hung[ALICE] = call;
+      const messages = [new FakeMessage(rejection(ALICE, "d1")), new FakeMessage(rejection(BOB, "d1"))];
+      await consumeDeadLetters({ queue: "directives-dlq", messages }, around(lanes), {
+        ...CONTEXT,
+        callMs: 20,
+      });
+      expect(messages.map(({ ends }) => ends)).toEqual([["retry"], ["ack"]]);
+      expect(lanes.owed.map(({ account }) => account)).toEqual([ALICE]);
+    },
+  );
+
   test("a lane, when told of its letter: the message is retried, and then leaves one letter", async () => {
     const lanes = new FakeLanes(laneLetter(ALICE, "d1"), laneLetter(BOB, "d1"));
     lanes.away[ALICE] = "letterRecorded";
@@ -264,7 +288,7 @@ describe("a mixed batch", () => {
       bodies.map((body, index) => ({ id: `m${index}`, timestamp: new Date(NOW), attempts: 3, body })),
     );
     const context = createExecutionContext();
-    await consumeDeadLetters(batch, { LEDGER: env.LEDGER, SEQUENCER: lanes }, NOW);
+    await consumeDeadLetters(batch, around(lanes), CONTEXT);
     const result = await getQueueResult(batch, context);
     expect(result.explicitAcks).toEqual(["m0", "m1"]);
     expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(["m2"]);

@@ -1,12 +1,15 @@
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
-import { consumeDeadLetters, type DeadMessage, type Debtor } from "../../dlq/consumer.ts";
-import { listLetters, showLetter, type LedgerDatabase, type LetterWithHistory } from "../../dlq/ledger.ts";
+import { consumeDeadLetters, type DeadLetterEnv, type DeadMessage, type Debtor } from "../../dlq/consumer.ts";
+import type { LedgerDatabase } from "../../dlq/ledger.ts";
+import { listLetters, showLetter, type LetterWithHistory } from "../../dlq/letters.ts";
 import type { LetterFilter, NewLetter } from "../../domain/dead-letter.ts";
 import { parseDirective, type Directive } from "../../domain/directive.ts";
 import { parseAccount, type AccountId } from "../../domain/ids.ts";
+import type { InboxAddress, InboxName } from "../../domain/inbox-name.ts";
 import type { LaneLetter, LetterKey } from "../../domain/lane.ts";
 import { encodeMessage, type Body } from "../../domain/message.ts";
+import type { EventAdmission, InboxLetter } from "../../domain/webhook-event.ts";
 
 export const NOW = Date.parse("2030-01-31T12:00:00Z");
 export const ALICE = accountOf(`eip155:31337:0x${"a".repeat(40)}`);
@@ -16,6 +19,7 @@ export const EVERY: LetterFilter = {
   code: null,
   kind: null,
   lane: null,
+  sourceQueue: null,
   fromMs: null,
   toMs: null,
 };
@@ -43,6 +47,7 @@ export function newLetter(given: Partial<NewLetter> = {}): NewLetter {
     directiveStatus: "dead",
     sequence: 7,
     transactions: [{ hash: "0x01", sequence: 7, status: "refused" }],
+    refund: null,
     body: '{"action":{"type":"evm.transaction"}}',
     bodyFormat: "json",
     openedAtMs: NOW,
@@ -72,20 +77,24 @@ export function laneLetter(account: AccountId, id: string, given: Partial<LaneLe
 export class FakeLanes {
   readonly owed: LaneLetter[];
   readonly away: Partial<Record<AccountId, "letter" | "letterRecorded">> = {};
+  /** The accounts whose lane never answers, at which call. */
+  readonly hung: Partial<Record<AccountId, "letter" | "letterRecorded">> = {};
   readonly calls: string[] = [];
 
   constructor(...owed: LaneLetter[]) {
     this.owed = owed;
   }
 
-  getByName(account: AccountId): Debtor {
+  getByName(account: AccountId): Debtor<LaneLetter> {
     return {
       letter: (key) => {
         this.#call(account, "letter");
+        if (this.hung[account] === "letter") return new Promise(() => undefined);
         return Promise.resolve(this.owed.find((letter) => letter.account === account && isKey(letter, key)));
       },
       letterRecorded: (keys) => {
         this.#call(account, "letterRecorded");
+        if (this.hung[account] === "letterRecorded") return new Promise(() => undefined);
         for (const key of keys) {
           const at = this.owed.findIndex((letter) => letter.account === account && isKey(letter, key));
           if (at >= 0) this.owed.splice(at, 1);
@@ -98,6 +107,47 @@ export class FakeLanes {
   #call(account: AccountId, method: "letter" | "letterRecorded"): void {
     this.calls.push(`${method} ${account}`);
     if (this.away[account] === method) throw new Error("the lane is away");
+  }
+}
+
+/** Inboxes that owe the given letters, and remember what they were given. `away`: the call that throws. */
+export class FakeInboxes {
+  readonly owed: InboxLetter[];
+  readonly admitted: { readonly address: InboxAddress; readonly event: EventAdmission }[] = [];
+  readonly calls: string[] = [];
+  away: "letter" | "letterRecorded" | "admit" | null = null;
+
+  constructor(...owed: InboxLetter[]) {
+    this.owed = owed;
+  }
+
+  getByName(name: InboxName): ReturnType<DeadLetterEnv["WEBHOOK_INBOX"]["getByName"]> {
+    return {
+      letter: async (key) => {
+        this.#call("letter", name);
+        return this.owed.find((letter) => letter.address.name === name && isKey(letter, key));
+      },
+      letterRecorded: async (keys) => {
+        this.#call("letterRecorded", name);
+        for (const key of keys) {
+          const at = this.owed.findIndex((letter) => letter.address.name === name && isKey(letter, key));
+          if (at >= 0) this.owed.splice(at, 1);
+        }
+      },
+      admit: async (address, event) => {
+        this.#call("admit", name);
+        const known = this.admitted.findIndex((other) => other.event.id === event.id);
+        if (known === -1) this.admitted.push({ address, event });
+        return known === -1
+          ? { kind: "admitted", id: event.id, sequence: this.admitted.length - 1 }
+          : { kind: "duplicate", id: event.id, sequence: known };
+      },
+    };
+  }
+
+  #call(method: "letter" | "letterRecorded" | "admit", name: InboxName): void {
+    this.calls.push(`${method} ${name}`);
+    if (this.away === method) throw new Error("the inbox is away");
   }
 }
 
@@ -170,13 +220,24 @@ export function directive(id = "d9"): Directive {
   return parsed.value;
 }
 
+export const CONTEXT = { nowMs: NOW, notifies: true };
+
+/** What is around the consumer: everything but the ledger is faked. */
+export function around(
+  SEQUENCER = new FakeLanes(),
+  LEDGER: LedgerDatabase = env.LEDGER,
+  WEBHOOK_INBOX = new FakeInboxes(),
+): DeadLetterEnv {
+  return { LEDGER, SEQUENCER, WEBHOOK_INBOX, WEBHOOK_EVENTS: { send: async () => undefined } };
+}
+
 /** The end of each message, in order. */
 export async function consume(
   messages: FakeMessage[],
   lanes = new FakeLanes(),
   LEDGER: LedgerDatabase = env.LEDGER,
 ): Promise<string[]> {
-  await consumeDeadLetters({ queue: "directives-dlq", messages }, { LEDGER, SEQUENCER: lanes }, NOW);
+  await consumeDeadLetters({ queue: "directives-dlq", messages }, around(lanes, LEDGER), CONTEXT);
   return messages.map(({ ends }) => ends.join("+"));
 }
 

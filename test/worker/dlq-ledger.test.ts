@@ -1,12 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import {
-  letterDepth,
-  listLetters,
-  recordLetters,
-  showLetter,
-  type LetterPosition,
-} from "../../dlq/ledger.ts";
+import { recordLetters } from "../../dlq/ledger.ts";
+import { letterDepth, listLetters, showLetter, type LetterPosition } from "../../dlq/letters.ts";
 import { letterId, type LetterFilter } from "../../domain/dead-letter.ts";
 import { ALICE, BOB, EVERY, failingLedger, newLetter, NOW, rows } from "./dlq-fixture.ts";
 

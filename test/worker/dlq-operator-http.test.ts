@@ -2,19 +2,13 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { dlqRoutes } from "../../dlq/operator-http.ts";
-import { depth, type DepthEnv, type MeteredQueue } from "../../dlq/depth.ts";
 import { recordLetters } from "../../dlq/ledger.ts";
 import { letterId } from "../../domain/dead-letter.ts";
 import { ALICE, BOB, newLetter, NOW } from "./dlq-fixture.ts";
-
-const quiet: MeteredQueue = { metrics: () => Promise.resolve({ backlogCount: 0, backlogBytes: 0 }) };
-
-function bindings(given: Partial<DepthEnv> = {}): DepthEnv {
-  return { LEDGER: env.LEDGER, DIRECTIVES: quiet, CONFIRMATIONS: quiet, DIRECTIVES_DLQ: quiet, ...given };
-}
+import { watchEnv } from "./watch-fixture.ts";
 
 async function get(path: string): Promise<{ status: number; type: string | null; body: unknown }> {
-  const response = await dlqRoutes().request(path, {}, bindings());
+  const response = await dlqRoutes().request(path, {}, watchEnv());
   return { status: response.status, type: response.headers.get("content-type"), body: await response.json() };
 }
 
@@ -66,6 +60,13 @@ describe("GET /v1/dlq/letters", () => {
           directiveStatus: "dead",
           sequence: 7,
           transactions: [{ hash: "0x01", sequence: 7, status: "refused" }],
+          refund: null,
+          resolution: null,
+          previous: null,
+          next: null,
+          replacedBy: null,
+          replaces: null,
+          replay: null,
           openedAt: "2030-01-31T12:00:00.000Z",
           updatedAt: "2030-01-31T12:00:00.000Z",
         },
@@ -192,7 +193,7 @@ describe("GET /v1/dlq/letters/{id}", () => {
   test("shows a body's __proto__ key as data", async () => {
     const letter = newLetter({ body: '{"__proto__":{"admin":true}}' });
     await recordLetters(env.LEDGER, [letter]);
-    const response = await dlqRoutes().request(`/v1/dlq/letters/${letterId(letter)}`, {}, bindings());
+    const response = await dlqRoutes().request(`/v1/dlq/letters/${letterId(letter)}`, {}, watchEnv());
     expect(await response.text()).toContain('"body":{"__proto__":{"admin":true}}');
   });
 
@@ -209,60 +210,6 @@ describe("GET /v1/dlq/letters/{id}", () => {
   });
 });
 
-describe("GET /v1/dlq/depth", () => {
-  test("says the backlog of each queue and the letters of the ledger", async () => {
-    await recordLetters(env.LEDGER, [newLetter()]);
-    const DIRECTIVES: MeteredQueue = {
-      metrics: () =>
-        Promise.resolve({ backlogCount: 3, backlogBytes: 900, oldestMessageTimestamp: new Date(NOW) }),
-    };
-    const response = await dlqRoutes().request("/v1/dlq/depth", {}, bindings({ DIRECTIVES }));
-    expect(await response.json()).toEqual({
-      queues: {
-        directives: { backlogCount: 3, backlogBytes: 900, oldestMessageAt: "2030-01-31T12:00:00.000Z" },
-        confirmations: { backlogCount: 0, backlogBytes: 0, oldestMessageAt: null },
-        "directives-dlq": { backlogCount: 0, backlogBytes: 0, oldestMessageAt: null },
-      },
-      letters: {
-        open: 1,
-        replaying: 0,
-        resolved: 0,
-        discarded: 0,
-        byCode: { execution_reverted: 1 },
-        byLane: { [ALICE]: 1 },
-        oldestOpenAt: "2030-01-31T12:00:00.000Z",
-      },
-    });
-  });
-
-  test("says why of a queue that does not tell, and still tells of the others", async () => {
-    const DIRECTIVES: MeteredQueue = { metrics: () => Promise.reject(new Error("no metrics here")) };
-    const CONFIRMATIONS: MeteredQueue = {
-      metrics: () =>
-        Promise.resolve({ backlogCount: 0, backlogBytes: 0, oldestMessageTimestamp: new Date(0) }),
-    };
-    const { queues } = await depth(bindings({ DIRECTIVES, CONFIRMATIONS }));
-    expect(queues.directives).toEqual({
-      backlogCount: null,
-      backlogBytes: null,
-      oldestMessageAt: null,
-      error: "no metrics here",
-    });
-    expect(queues.confirmations).toEqual({ backlogCount: 0, backlogBytes: 0, oldestMessageAt: null });
-  });
-
-  test("reads the platform's own queues", async () => {
-    const { queues } = await depth(env);
-    expect(Object.values(queues)).toEqual(
-      Array.from({ length: 3 }, () => ({ backlogCount: 0, backlogBytes: 0, oldestMessageAt: null })),
-    );
-  });
-
-  test("refuses parameters", async () => {
-    expect(await refusedFields("/v1/dlq/depth?since=1")).toEqual(["since"]);
-  });
-});
-
 test("the OpenAPI document describes every route and its parameters", () => {
   const document = dlqRoutes().getOpenAPI31Document({
     openapi: "3.1.0",
@@ -270,11 +217,24 @@ test("the OpenAPI document describes every route and its parameters", () => {
   });
   expect(Object.keys(document.paths ?? {})).toEqual([
     "/v1/dlq/depth",
+    "/v1/dlq/incidents",
+    "/metrics",
     "/v1/dlq/letters",
     "/v1/dlq/letters/{id}",
+    "/v1/dlq/letters/{id}/discard",
+    "/v1/dlq/letters/{id}/resolve",
+    "/v1/dlq/letters/{id}/resubmit",
+    "/v1/dlq/reconcile",
+    "/v1/dlq/plans",
+    "/v1/dlq/plans/{id}",
+    "/v1/dlq/replays",
+    "/v1/dlq/replays/{id}",
+    "/v1/dlq/replays/{id}/pause",
+    "/v1/dlq/replays/{id}/resume",
+    "/v1/dlq/replays/{id}/cancel",
   ]);
   const names = document.paths?.["/v1/dlq/letters"]?.get?.parameters?.map((parameter) =>
     "name" in parameter ? parameter.name : "",
   );
-  expect(names).toEqual(["state", "code", "kind", "lane", "from", "to", "cursor", "limit"]);
+  expect(names).toEqual(["state", "code", "kind", "lane", "sourceQueue", "from", "to", "cursor", "limit"]);
 });

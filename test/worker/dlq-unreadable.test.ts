@@ -1,6 +1,10 @@
+import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { consumeDeadLetters } from "../../dlq/consumer.ts";
 import { encodeMessage } from "../../domain/message.ts";
-import { consume, directive, FakeMessage, onlyLetter, rows } from "./dlq-fixture.ts";
+import worker from "../../worker.ts";
+import { around, consume, CONTEXT, directive, FakeMessage, onlyLetter, rows } from "./dlq-fixture.ts";
 
 function nested(levels: number): unknown {
   const parsed: unknown = JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
@@ -99,4 +103,25 @@ describe("an unreadable body", () => {
     ]);
     expect(await rows("SELECT 1 FROM letter_history")).toHaveLength(2);
   });
+});
+
+test("a parked message that somebody brings back is recorded whole, as of the queue that others send to", async () => {
+  const body = { json: { v: 1, kind: "nonsense", text: "x".repeat(120_000) } };
+  const message = new FakeMessage(body);
+  await consumeDeadLetters({ queue: "dead-letters-parking", messages: [message] }, around(), CONTEXT);
+  expect(message.ends).toEqual(["ack"]);
+  expect((await onlyLetter()).letter).toMatchObject({
+    body: JSON.stringify(body),
+    sourceQueue: "directives",
+  });
+});
+
+test("a parked message finds the Worker's consumer", async () => {
+  const batch = createMessageBatch("dead-letters-parking", [
+    { id: "m1", timestamp: new Date(1000), attempts: 1, body: "poison" },
+  ]);
+  const context = createExecutionContext();
+  await worker.queue(batch, env);
+  expect((await getQueueResult(batch, context)).explicitAcks).toEqual(["m1"]);
+  expect((await onlyLetter()).letter.kind).toBe("raw");
 });

@@ -1,0 +1,36 @@
+import type { LedgerDatabase } from "./ledger.ts";
+
+/**
+ * Statements that tie a raw letter to the one whose replay brought it: the same body, back from the same queue. To run in
+ * the transaction that records the letter, behind its insertion; with a letter that is there already they change nothing. Its
+ * id stays that of generation 0, so that recording the same message again finds it.
+ */
+export function linkRaw(db: LedgerDatabase, id: string): readonly D1PreparedStatement[] {
+  // Its replay may not yet have written down that it was sent.
+  const previous = `SELECT p.id FROM letters p WHERE p.kind = 'raw' AND p.digest = l.digest AND p.source_queue = l.source_queue
+    AND p.id <> l.id AND p.next IS NULL AND (p.resolution = 'returned' OR EXISTS (
+      SELECT 1 FROM replay_letters r INDEXED BY letters_being_sent WHERE r.letter_id = p.id AND r.outcome = 'waiting' AND r.claimed = 1))
+    ORDER BY p.opened_at, p.seq LIMIT 1`;
+  return [
+    // A letter's first history entry is written behind this: one that has a history was recorded before.
+    db
+      .prepare(
+        `UPDATE letters AS l SET previous = (${previous})
+         WHERE l.id = ? AND l.kind = 'raw' AND l.previous IS NULL
+           AND NOT EXISTS (SELECT 1 FROM letter_history h WHERE h.letter_id = l.id)`,
+      )
+      .bind(id),
+    db
+      .prepare(
+        `UPDATE letters AS l SET generation = 1 + (SELECT p.generation FROM letters p WHERE p.id = l.previous)
+         WHERE l.id = ? AND l.kind = 'raw' AND l.previous IS NOT NULL AND l.generation = 0`,
+      )
+      .bind(id),
+    db
+      .prepare(
+        `UPDATE letters AS p SET next = ?1
+         WHERE p.id = (SELECT l.previous FROM letters l WHERE l.id = ?1 AND l.kind = 'raw') AND p.next IS NULL`,
+      )
+      .bind(id),
+  ];
+}
