@@ -1,0 +1,53 @@
+import type { z } from "zod";
+import {
+  eventReportSchema,
+  eventsPageSchema,
+  inboxesPageSchema,
+  inboxReportSchema,
+  type EventReport,
+  type InboxReport,
+} from "../domain/api-webhooks.ts";
+import type { Transport } from "./client-transport.ts";
+
+export type InboxCommand = "pause" | "resume" | "skip";
+
+/** An inbox of a source: that of an ordering key, or a shard of the events that have none. */
+export type InboxTarget = { readonly key: string } | { readonly shard: number };
+
+export interface WebhookCalls {
+  /** Newest first; `cursor` is the `nextCursor` of the page before. */
+  eventsPage(
+    source: string,
+    page?: Partial<InboxTarget> & { readonly cursor?: string | null; readonly limit?: number },
+  ): Promise<z.infer<typeof eventsPageSchema>>;
+  /** The inbox is named where the index does not know it. */
+  event(source: string, id: string, inbox?: InboxTarget): Promise<EventReport>;
+  /** In the order of their names; `after` is the `next` of the page before. */
+  inboxesPage(
+    source: string,
+    page?: { readonly after?: string | null; readonly limit?: number },
+  ): Promise<z.infer<typeof inboxesPageSchema>>;
+  inbox(source: string, target: InboxTarget): Promise<InboxReport>;
+  commandInbox(
+    source: string,
+    target: InboxTarget,
+    command: InboxCommand,
+    reason: string,
+  ): Promise<InboxReport>;
+}
+
+export function webhookCalls({ get, post }: Transport): WebhookCalls {
+  const sourcePath = (source: string) => `/v1/webhooks/${encodeURIComponent(source)}`;
+
+  return {
+    eventsPage: (source, page = {}) => get(`${sourcePath(source)}/events`, eventsPageSchema, page),
+    event: (source, id, inbox) =>
+      get(`${sourcePath(source)}/events/${encodeURIComponent(id)}`, eventReportSchema, { ...inbox }),
+    inboxesPage: (source, page = {}) => get(`${sourcePath(source)}/inboxes`, inboxesPageSchema, page),
+    inbox: (source, target) => get(`${sourcePath(source)}/inbox`, inboxReportSchema, { ...target }),
+    commandInbox(source, target, command, reason) {
+      const inbox = "key" in target ? `key=${encodeURIComponent(target.key)}` : `shard=${target.shard}`;
+      return post(`${sourcePath(source)}/inbox/${command}?${inbox}`, inboxReportSchema, { reason });
+    },
+  };
+}
