@@ -1,99 +1,169 @@
-// `npm run demo`: a real chain, the Worker with all its bindings, real traffic, poison of each kind,
-// a chain outage, a crash. Ends with a table read back from the chain and the ledger; exit code 1 when a number is off.
+// `npm run demo`: a real chain, the Worker with all its bindings, a receiver of webhooks; real traffic, poison of each
+// kind, an outage, a storm of dead letters, their replay, a crash in the middle of it. Ends with tables read back from the
+// chain, the receiver and the ledger; exit code 1 when a number is off.
 // Variables: PORT and CHAIN_PORT (free ones), STATE_DIR (a temporary folder, removed afterwards; a given one is kept).
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockstepClient } from "./client.ts";
-import { deployReverter, startReading } from "./demo/chain-facts.ts";
+import { deployContracts, startReading } from "./demo/chain-facts.ts";
+import { destinationOf } from "./demo/destination.ts";
+import { ALL_ACCOUNTS, curableLetters, expectedAdmissions, hopelessLetters, planDemo } from "./demo/plan.ts";
+import { readBack } from "./demo/read-back.ts";
 import { reportText } from "./demo/report.ts";
-import { sendDuringCrash, sendDuringOutage, sendFirstHalf, sendRepeated } from "./demo/send.ts";
-import { readLanes, readLetters, settle } from "./demo/settle.ts";
+import { sendBatches, sendDuringCrash, sendDuringOutage, sendFirstHalf, sendRepeated } from "./demo/send.ts";
+import { readLanes, settle, type Goal, type Settling } from "./demo/settle.ts";
+import { fillWithLetters, planCures, planRest, removeCauses, replay, type StormWays } from "./demo/storm.ts";
+import { BREAKER_ACCOUNT } from "./demo/storm-traffic.ts";
 import { startStep } from "./demo/terminal.ts";
-import { planTraffic, REFUSED_ACCOUNT, type Source } from "./demo/traffic.ts";
-import { guaranteesOf, tableOf } from "./demo/verdict.ts";
+import { ACCOUNTS, REFUSED_ACCOUNT } from "./demo/traffic.ts";
+import { guaranteesOf, tablesOf } from "./demo/verdict.ts";
+import {
+  halfOf,
+  sendEvents,
+  sendSpurious,
+  spuriousRequests,
+  type WebhookAnswers,
+} from "./demo/webhook-send.ts";
+import { ensureDevVars } from "./dev-vars.ts";
 import { interruption } from "./interruption.ts";
 import { freePort, LOOPBACK, parsePort } from "./ports.ts";
+import { startReceiver, type Receiver } from "./receiver.ts";
 import { startRpcProxy, type RpcProxy } from "./rpc-proxy.ts";
 import { startStack, type Stack } from "./stack.ts";
-import { pause } from "./wait-until.ts";
 
-/** Two blocks and a delivery: time for an effect that must not come. */
-const QUIET_MS = 2500;
-const READS_AT_ONCE = 10;
-/** After so long with work still in flight, the numbers tell what is missing. Half of it is for the part before the crash. */
-const GIVE_UP_MS = 40_000;
+/** After so long with work still in flight, the numbers tell what is missing. */
+const GIVE_UP_MS = 90_000;
+/** It is a minute where Lockstep is deployed. */
+const CRON_EVERY_SECONDS = 3;
+
+interface Parts {
+  readonly stack: Stack;
+  readonly proxy: RpcProxy;
+  readonly receiver: Receiver;
+  readonly signal: AbortSignal;
+}
 
 /** Answers whether every number is as it must be. */
-async function demo(stack: Stack, proxy: RpcProxy, signal: AbortSignal): Promise<boolean> {
-  const run = `demo-${randomBytes(4).toString("hex")}`;
-  const traffic = planTraffic(run);
+async function demo({ stack, proxy, receiver, signal }: Parts): Promise<boolean> {
+  const plan = planDemo(`demo-${randomBytes(4).toString("hex")}`);
+  const { traffic, webhooks, storm } = plan;
   const producer = lockstepClient({ url: stack.url, token: stack.producerToken });
   const operator = lockstepClient({ url: stack.url, token: stack.operatorToken });
-  const ways = { stack, producer, proxy, signal };
-  await deployReverter(stack.chainUrl, traffic.reverter);
+  const destination = destinationOf(receiver, plan);
+  await deployContracts(stack.chainUrl, { reverter: traffic.reverter, vault: storm.vault });
+  // An earlier run over the same state may have left the breaker of this lane near its end.
+  await operator.commandLane(REFUSED_ACCOUNT.id, "resume", "the demo begins");
   const chainReader = await startReading(stack.chainUrl);
-  const before = await readLanes(operator);
-  const begunAt = Date.now();
-  const startedAt = new Date(begunAt).toISOString();
+  const [lanesBefore, depthBefore] = await Promise.all([readLanes(operator), operator.depth()]);
+  const startedAt = new Date().toISOString();
+  const ways: StormWays = { stack, producer, proxy, signal, operator, destination, startedAt };
+  const webhookAnswers: WebhookAnswers = { known: 0, spurious: { sent: 0, refused: 0 } };
+  const { customers, redelivered } = webhooks;
+  const settling = (): Settling => ({
+    stack,
+    operator,
+    destination,
+    before: { lanes: lanesBefore, openLetters: depthBefore.letters.open },
+    deadline: Date.now() + GIVE_UP_MS,
+    signal,
+  });
 
-  const count = (source: Source) => traffic.good.filter((good) => good.source === source).length;
   const sending = startStep("send");
-  await sendFirstHalf(traffic, ways);
-  sending.done("half of the directives accepted, and poison of each kind");
+  await Promise.all([
+    sendFirstHalf(traffic, ways),
+    // Their lane tries with delays, until its breaker opens.
+    sendBatches(storm.held, ways),
+    sendEvents(halfOf(customers, "first"), redelivered, ways, webhookAnswers),
+  ]);
+  sending.done("half of everything accepted, and poison of each kind");
 
   const outage = startStep("outage");
-  await sendDuringOutage(traffic, ways, outage);
-  outage.done(`the other half accepted while ${proxy.counts.broken} calls to the chain broke`);
+  destination.setDown(true);
+  await Promise.all([
+    sendDuringOutage(traffic, ways, outage),
+    sendEvents(halfOf(customers, "second"), redelivered, ways, webhookAnswers),
+    sendSpurious(spuriousRequests(webhooks, ways), ways, webhookAnswers),
+  ]);
+  destination.setDown(false);
+  outage.done(`the other half accepted; ${proxy.counts.broken} calls to the chain broke`);
 
   const repeating = startStep("repeat");
   const answers = await sendRepeated(traffic, ways);
   const again = traffic.repeatedOverHttp.length + traffic.repeatedOnQueue.length;
   repeating.done(`${again} sent again, 2 more with another payload`);
 
-  const about = { stack, operator, traffic, before, run, startedAt, deadline: begunAt + GIVE_UP_MS, signal };
+  const storming = startStep("storm");
+  await fillWithLetters(storm, ways, webhookAnswers);
+  const letters = hopelessLetters(plan) + curableLetters(plan);
   // The local queues are memory: the crash comes when they hold nothing but doorbells.
-  const settling = startStep("settle");
-  const calm = traffic.good.filter(({ source }) => source !== "crash");
-  const half = begunAt + GIVE_UP_MS / 2;
-  const settled = await settle({ ...about, traffic: { ...traffic, good: calm }, deadline: half }, settling);
-  settling.done(settled ? `${calm.length} landed, nothing in flight` : "gave up waiting");
+  const calm = await settle(
+    settling(),
+    {
+      accounts: ACCOUNTS,
+      admissions:
+        expectedAdmissions(plan, ACCOUNTS) - traffic.good.filter(({ source }) => source === "crash").length,
+      handled: customers.reduce((sum, { events }) => sum + events.length, 0) - webhooks.refused.events.length,
+      letters,
+    },
+    storming,
+  );
+  const { byCode } = (await operator.depth()).letters;
+  storming.done(
+    calm ? `${letters} dead letters under ${Object.keys(byCode).length} codes` : "gave up waiting",
+  );
 
-  const crash = startStep("crash");
-  await sendDuringCrash(traffic, ways);
-  const recovered = await settle(about, crash);
-  crash.done(
-    recovered ? `workerd killed with ${count("crash")} on their way: all landed` : "gave up waiting",
+  const planning = startStep("plan");
+  await removeCauses(storm, ways);
+  const cures = await planCures(ways);
+  const matched = cures.reduce((sum, each) => sum + each.matched, 0);
+  planning.done(`causes removed; ${cures.length} plans for ${matched} letters`);
+
+  const replaying = startStep("replay");
+  const unhelped: Goal = {
+    accounts: ALL_ACCOUNTS,
+    admissions: expectedAdmissions(plan, ALL_ACCOUNTS),
+    handled: plan.events.length,
+    letters: hopelessLetters(plan),
+  };
+  const cured = await replay(cures, "the causes are gone", ways, replaying, () =>
+    sendDuringCrash(traffic, ways),
+  );
+  const recovered = await settle(settling(), unhelped, replaying);
+  const landed = cured.reports.reduce((sum, report) => sum + report.landed, 0);
+  replaying.done(recovered ? `${landed} landed, workerd killed in the middle` : "gave up waiting");
+
+  const trying = startStep("the rest");
+  const rest = await planRest(ways);
+  const tried = rest.reduce((sum, each) => sum + each.matched, 0);
+  const refused = rest.flatMap((each) => Object.values(each.refused)).reduce((sum, count) => sum + count, 0);
+  const left = await replay(rest, "to see what is left", ways, trying);
+  const back = await settle(settling(), unhelped, trying);
+  trying.done(
+    back ? `${tried} tried once more, and back; ${refused} refused by the plan` : "gave up waiting",
   );
 
   const reading = startStep("read back");
-  await pause(QUIET_MS);
-  const [chain, letters, after] = await Promise.all([
-    chainReader.read(traffic),
-    readLetters(about),
-    readLanes(operator),
-  ]);
-  const reports = new Map<string, Awaited<ReturnType<typeof operator.directive>>>();
-  for (let start = 0; start < traffic.good.length; start += READS_AT_ONCE) {
-    signal.throwIfAborted();
-    const group = traffic.good
-      .slice(start, start + READS_AT_ONCE)
-      .map(async ({ directive: { account, id } }) => {
-        reports.set(id, await operator.directive(account, id));
-      });
-    await Promise.all(group);
-  }
-  reading.done(`${chain.mined.length} transactions, ${letters.length} letters, ${after.size} lanes`);
-
-  const lanes = new Map(
-    Array.from(after, ([id, lane]) => [id, { before: before.get(id) ?? lane, after: lane }] as const),
+  const found = await readBack({
+    plan,
+    operator,
+    chainReader,
+    startedAt,
+    signal,
+    arrivals: receiver.arrivals,
+    before: { lanes: lanesBefore, depth: depthBefore },
+    heard: { answers, webhookAnswers, replays: { cures: cured, rest: left } },
+  });
+  reading.done(
+    `${found.chain.mined.length} transactions, ${found.arrivals.length} deliveries, ${found.letters.length} letters`,
   );
-  const found = { traffic, chain, letters, reports, lanes, answers };
-  const rows = tableOf(found);
+  const tables = tablesOf(found);
   const guarantees = guaranteesOf(found);
-  console.log(reportText(rows, guarantees));
-  return recovered && [...rows, ...guarantees].every(({ ok }) => ok);
+  console.log(reportText(tables, guarantees));
+  return (
+    calm && recovered && back && [...tables.flatMap(({ rows }) => rows), ...guarantees].every(({ ok }) => ok)
+  );
 }
 
 async function main(signal: AbortSignal): Promise<boolean> {
@@ -103,8 +173,10 @@ async function main(signal: AbortSignal): Promise<boolean> {
   const stateDir = STATE_DIR ?? mkdtempSync(join(tmpdir(), "lockstep-demo-"));
   const proxy = await startRpcProxy({
     target: `http://${LOOPBACK}:${chainPort}`,
-    refuseAddress: REFUSED_ACCOUNT.address,
+    refuseAddresses: [REFUSED_ACCOUNT.address, BREAKER_ACCOUNT.address],
   });
+  const devVars = join(stateDir, "dev.vars");
+  const receiver = await startReceiver({ secret: ensureDevVars(devVars).webhookSecrets.receiver });
   let stack: Stack | null = null;
   try {
     console.log("\n  Lockstep demo\n");
@@ -114,14 +186,17 @@ async function main(signal: AbortSignal): Promise<boolean> {
       chainPort,
       stateDir,
       chainUrl: proxy.url,
+      receiverUrl: receiver.url,
+      devVars,
       fresh: false,
       withSender: true,
+      cronEverySeconds: CRON_EVERY_SECONDS,
       quiet: true,
       log: (line) => booting.progress(line),
       signal,
     });
-    booting.done("a chain, the Worker, and a second one with the queue bound");
-    return await demo(stack, proxy, signal);
+    booting.done("a chain, the Worker, a sender and a receiver");
+    return await demo({ stack, proxy, receiver, signal });
   } catch (error) {
     if (stack === null) throw error;
     // What ended explains what went wrong with the rest.
@@ -129,7 +204,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
     throw new Error(reason.includes(stack.tail()) ? reason : `${reason}${stack.tail()}`, { cause: error });
   } finally {
     await stack?.stop();
-    await proxy.stop();
+    await Promise.all([proxy.stop(), receiver.stop()]);
     if (STATE_DIR === undefined) rmSync(stateDir, { recursive: true, force: true });
   }
 }

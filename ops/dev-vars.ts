@@ -4,14 +4,31 @@ import { dirname } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { ANVIL_ACCOUNTS } from "./anvil-accounts.ts";
+import { LOOPBACK } from "./ports.ts";
 
-/** The tokens that local programs use. The Worker knows their digests only. */
+/** What local programs use. Of the tokens the Worker knows the digests only. */
 export interface LocalTokens {
   readonly producer: string;
   readonly operator: string;
+  readonly webhookSecrets: WebhookSecrets;
+  /** Where events are delivered to. */
+  readonly receiverUrl: string;
 }
 
+/** What each source verifies with, and what the destination `receiver` is signed with. */
+export type WebhookSecrets = Readonly<Record<keyof typeof WEBHOOK_SECRETS, string>>;
+
 const SCOPES = { PRODUCER_TOKEN: "producer", OPERATOR_TOKEN: "operator" } as const;
+
+const WEBHOOK_SECRETS = {
+  polar: "POLAR_WEBHOOK_SECRET",
+  stripe: "STRIPE_WEBHOOK_SECRET",
+  github: "GITHUB_WEBHOOK_SECRET",
+  plain: "PLAIN_WEBHOOK_SECRET",
+  receiver: "RECEIVER_WEBHOOK_SECRET",
+} as const;
+
+const DEFAULT_RECEIVER_URL = `http://${LOOPBACK}:8799/`;
 
 const digests = z.array(z.object({ scope: z.string(), sha256: z.string() }));
 
@@ -51,12 +68,29 @@ export function ensureDevVars(path: string): LocalTokens {
     const name = `ANVIL_KEY_${index}`;
     if (present[name] === undefined) missing.push(`${name}=${privateKey}`);
   }
+  const secretOf = (of: keyof typeof WEBHOOK_SECRETS): string => {
+    const name = WEBHOOK_SECRETS[of];
+    const secret = present[name];
+    if (secret !== undefined) return secret;
+    const fresh = `whsec_${randomBytes(24).toString("base64")}`;
+    missing.push(`${name}=${fresh}`);
+    return fresh;
+  };
+  const webhookSecrets = {
+    polar: secretOf("polar"),
+    stripe: secretOf("stripe"),
+    github: secretOf("github"),
+    plain: secretOf("plain"),
+    receiver: secretOf("receiver"),
+  };
+  const receiverUrl = present["RECEIVER_URL"] ?? DEFAULT_RECEIVER_URL;
+  if (present["RECEIVER_URL"] === undefined) missing.push(`RECEIVER_URL=${receiverUrl}`);
   if (missing.length > 0) {
     mkdirSync(dirname(path), { recursive: true });
     const separator = text === "" || text.endsWith("\n") ? "" : "\n";
     writeFileSync(path, `${text}${separator}${missing.join("\n")}\n`, { mode: 0o600 });
   }
-  return { producer, operator };
+  return { producer, operator, webhookSecrets, receiverUrl };
 }
 
 function knows(apiTokens: string, token: string, scope: string): boolean {

@@ -4,8 +4,8 @@ import { LOOPBACK } from "./ports.ts";
 export interface RpcProxyOptions {
   /** The node. It may start later. */
   readonly target: string;
-  /** A request whose body holds this address, in any spelling, is answered with 401. */
-  readonly refuseAddress?: string;
+  /** As `refuse`, from the start. */
+  readonly refuseAddresses?: readonly string[];
 }
 
 export interface RpcProxy {
@@ -14,23 +14,28 @@ export interface RpcProxy {
   readonly counts: { readonly passed: number; readonly refused: number; readonly broken: number };
   /** While down, connections break without an answer, and the node hears nothing. */
   setDown(down: boolean): void;
+  /** From now on a request whose body holds one of these addresses, in any spelling, is answered with 401. */
+  refuse(addresses: readonly string[]): void;
+  /** From now on a request with a call of this method reaches the node, and is answered with 401 all the same. Null: none. */
+  disown(method: string | null): void;
   stop(): Promise<void>;
 }
 
 /** An RPC endpoint in front of a node that can be out of order: for demos and tests. */
-export async function startRpcProxy({ target, refuseAddress }: RpcProxyOptions): Promise<RpcProxy> {
-  const refused = refuseAddress?.replace(/^0x/, "").toLowerCase();
+export async function startRpcProxy({ target, refuseAddresses = [] }: RpcProxyOptions): Promise<RpcProxy> {
+  let refused = refuseAddresses.map(bare);
   const counts = { passed: 0, refused: 0, broken: 0 };
   let down = false;
+  let disowned: string | null = null;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await textOf(request);
     if (down) {
       counts.broken += 1;
       request.socket.destroy();
-    } else if (refused !== undefined && body.toLowerCase().includes(refused)) {
+    } else if (refused.some((address) => body.toLowerCase().includes(address))) {
       counts.refused += 1;
-      response.writeHead(401, { "content-type": "text/plain" }).end("the credential is not valid");
+      refuse(response);
     } else {
       const answer = await fetch(target, {
         method: "POST",
@@ -39,7 +44,8 @@ export async function startRpcProxy({ target, refuseAddress }: RpcProxyOptions):
       });
       const text = await answer.text();
       counts.passed += 1;
-      response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+      if (disowned !== null && body.includes(`"${disowned}"`)) refuse(response);
+      else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
     }
   };
   const server = createServer((request, response) => {
@@ -58,12 +64,26 @@ export async function startRpcProxy({ target, refuseAddress }: RpcProxyOptions):
     setDown(next) {
       down = next;
     },
+    refuse(addresses) {
+      refused = addresses.map(bare);
+    },
+    disown(method) {
+      disowned = method;
+    },
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+}
+
+function refuse(response: ServerResponse): void {
+  response.writeHead(401, { "content-type": "text/plain" }).end("the credential is not valid");
+}
+
+function bare(address: string): string {
+  return address.replace(/^0x/, "").toLowerCase();
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { startAnvil } from "./anvil.ts";
-import { ensureDevVars } from "./dev-vars.ts";
+import { fireCron, startCron } from "./cron-timer.ts";
+import { ensureDevVars, type WebhookSecrets } from "./dev-vars.ts";
 import { isFree, LOOPBACK, requireFree } from "./ports.ts";
 import { waitUntil } from "./wait-until.ts";
 import { workersOf, type SenderItem } from "./workers.ts";
@@ -15,12 +16,16 @@ export interface StackOptions {
   readonly stateDir: string;
   /** What the Worker is told as CHAIN_URL, such as a proxy. Default: the chain of `chainPort`. */
   readonly chainUrl?: string | undefined;
+  /** What the Worker is told as RECEIVER_URL. Default: what the environment or `devVars` says. */
+  readonly receiverUrl?: string | undefined;
   /** A file to which tokens and keys are added where they are missing. Default: one inside `stateDir`. */
   readonly devVars?: string | undefined;
   /** Forgets chain and Worker first. */
   readonly fresh: boolean;
   /** Starts a second Worker that has the queue `directives` bound: see `Stack.send`. */
   readonly withSender: boolean;
+  /** How often the Worker's cron runs. Default: each minute, as deployed. */
+  readonly cronEverySeconds?: number | undefined;
   /** False passes what the Worker logs to `log`. */
   readonly quiet: boolean;
   readonly log: (line: string) => void;
@@ -34,8 +39,11 @@ export interface Stack {
   readonly chainUrl: string;
   readonly producerToken: string;
   readonly operatorToken: string;
+  readonly webhookSecrets: WebhookSecrets;
   /** Sends through the second Worker's queue binding. Throws without one, and when the queue refused. */
   readonly send: (items: readonly SenderItem[]) => Promise<void>;
+  /** Runs the Worker's cron now. Throws when it failed. */
+  readonly runCron: () => Promise<void>;
   /** The processes that run the Workers: not the one that holds the port and passes requests on. */
   readonly workerdPids: () => readonly number[];
   /**
@@ -54,6 +62,7 @@ export interface Stack {
 const MIGRATE_WITHIN_MS = 60_000;
 const READY_WITHIN_MS = 60_000;
 const PROBE_WITHIN_MS = 2000;
+const CRON_EVERY_SECONDS = 60;
 
 /**
  * Starts a local chain and the Worker with all its bindings.
@@ -96,11 +105,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await migrated;
     const wrangler = startWrangler(devArguments(options, stateDir, devVars), {
       stateDir,
-      env: { CHAIN_URL: options.chainUrl ?? chainUrl },
+      env: {
+        CHAIN_URL: options.chainUrl ?? chainUrl,
+        ...(options.receiverUrl === undefined ? {} : { RECEIVER_URL: options.receiverUrl }),
+      },
       ...(options.quiet ? {} : { line: log }),
     });
     parts.push(wrangler);
     await ready(url, wrangler, signal);
+    parts.push(startCron(url, options.cronEverySeconds ?? CRON_EVERY_SECONDS));
     log(`worker  ${url}`);
     const workers = workersOf(wrangler, port);
     return {
@@ -108,10 +121,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       chainUrl,
       producerToken: tokens.producer,
       operatorToken: tokens.operator,
+      webhookSecrets: tokens.webhookSecrets,
       async send(items) {
         if (!options.withSender) throw new Error("the stack was started without a sender: withSender");
         await workers.send(items);
       },
+      runCron: () => fireCron(url),
       workerdPids: () => workers.pids(),
       async killWorker() {
         await workers.kill();

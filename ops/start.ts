@@ -1,5 +1,6 @@
 // `npm start`: a local chain and Lockstep with all its bindings, until ctrl-C.
-// Variables: PORT (8787), CHAIN_PORT (8545), STATE_DIR (.wrangler/state), CHAIN_URL (that chain).
+// Variables: PORT (8787), CHAIN_PORT (8545), STATE_DIR (.wrangler/state), CHAIN_URL (that chain),
+// RECEIVER_URL (that of .dev.vars).
 // `npm start -- --fresh` forgets the state of both first.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -64,5 +65,10 @@ Read what became of it:
 
   curl ${url}/v1/accounts/${encodeURIComponent(account)}/directives/first-1 \\
     -H "Authorization: Bearer $PRODUCER_TOKEN"
+
+Send a signed webhook (\`npm run receive\`, in another terminal, shows where it goes):
+
+  BODY='{"id":"evt-1","customer":"ada"}'; curl ${url}/webhooks/plain --json "$BODY" -H "X-Signature: \\
+    $(printf %s "$BODY" | openssl dgst -sha256 -hmac "$PLAIN_WEBHOOK_SECRET" -r | cut -d' ' -f1)"
 `;
 }

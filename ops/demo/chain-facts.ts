@@ -1,8 +1,16 @@
 import { createPublicClient, createTestClient, http } from "viem";
-import { ACCOUNTS, type Good, type Traffic } from "./traffic.ts";
+import { ALL_ACCOUNTS } from "./plan.ts";
+import type { Good } from "./traffic.ts";
+import { waitUntil } from "../wait-until.ts";
 
 /** Runtime code that reverts whatever is called: PUSH1 0, PUSH1 0, REVERT. */
 const REVERT = "0x60006000fd";
+/**
+ * Runtime code that pays from its own funds: the second word of the call's data, in wei, to the address in the first.
+ * Reverts when it cannot. CALL(gas, address, amount, no data), JUMPI over REVERT to STOP.
+ */
+const VAULT = "0x5f5f5f5f6020355f355af16011575f5ffd5b00";
+const VAULT_FUNDS = 10n ** 18n;
 
 export interface Mined {
   readonly hash: string;
@@ -23,16 +31,48 @@ export interface ChainFacts {
 
 export interface ChainReader {
   /** Everything since `startReading`. */
-  read(traffic: Traffic): Promise<ChainFacts>;
+  read(good: readonly Good[]): Promise<ChainFacts>;
 }
 
 function clientOf(chainUrl: string) {
   return createPublicClient({ transport: http(chainUrl, { batch: { batchSize: 100 } }) });
 }
 
-export async function deployReverter(chainUrl: string, address: `0x${string}`): Promise<void> {
+/** The contracts of the demo: one that reverts every call, and a vault without funds. */
+export async function deployContracts(
+  chainUrl: string,
+  { reverter, vault }: Readonly<Record<"reverter" | "vault", `0x${string}`>>,
+): Promise<void> {
   const client = createTestClient({ mode: "anvil", transport: http(chainUrl) });
-  await client.setCode({ address, bytecode: REVERT });
+  await client.setCode({ address: reverter, bytecode: REVERT });
+  await client.setCode({ address: vault, bytecode: VAULT });
+}
+
+/**
+ * Gives the vault so much, and resolves when that holds over a block: one that was being mined meanwhile was begun with the
+ * old balance, and brings it back.
+ */
+export async function fundVault(
+  chainUrl: string,
+  address: `0x${string}`,
+  value = VAULT_FUNDS,
+): Promise<void> {
+  const test = createTestClient({ mode: "anvil", transport: http(chainUrl) });
+  const chain = clientOf(chainUrl);
+  const holds = async () => {
+    const balance = await chain.getBalance({ address });
+    // What it pays meanwhile is little.
+    return value === 0n ? balance === 0n : balance > value / 2n;
+  };
+  do {
+    await test.setBalance({ address, value });
+    const set = await chain.getBlockNumber({ cacheTime: 0 });
+    await waitUntil(async () => ((await chain.getBlockNumber({ cacheTime: 0 })) > set ? true : undefined), {
+      what: "a block after the vault's balance was set",
+      withinMs: 30_000,
+      everyMs: 100,
+    });
+  } while (!(await holds()));
 }
 
 /** Remembers where the chain stands now. */
@@ -42,7 +82,7 @@ export async function startReading(chainUrl: string): Promise<ChainReader> {
   const noncesOf = async (): Promise<Map<string, number>> =>
     new Map(
       await Promise.all(
-        ACCOUNTS.map(
+        ALL_ACCOUNTS.map(
           async ({ address }) => [address, await client.getTransactionCount({ address })] as const,
         ),
       ),
@@ -50,7 +90,7 @@ export async function startReading(chainUrl: string): Promise<ChainReader> {
   const before = await noncesOf();
 
   return {
-    async read({ good }) {
+    async read(good) {
       const lastBlock = await client.getBlockNumber();
       const numbers = Array.from(
         { length: Number(lastBlock - firstBlock) + 1 },

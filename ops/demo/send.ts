@@ -96,7 +96,7 @@ async function sendSingles(goods: readonly Good[], { producer, signal }: Ways): 
   }
 }
 
-async function sendBatches(goods: readonly Good[], { producer, signal }: Ways): Promise<void> {
+export async function sendBatches(goods: readonly Good[], { producer, signal }: Ways): Promise<void> {
   for (const group of groups(goods, BATCH)) {
     signal.throwIfAborted();
     requireTaken(await producer.post(group.map(({ directive }) => directive)));

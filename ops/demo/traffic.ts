@@ -3,8 +3,11 @@ import { anvilAccount, type AnvilAccount } from "../anvil-accounts.ts";
 import type { DirectiveInput } from "../../domain/directive.ts";
 import type { FailureCode } from "../../domain/failure.ts";
 
-/** `crash`: over HTTP while the Worker is killed. */
-export type Source = "http-single" | "http-batch" | "queue" | "crash";
+/**
+ * `crash`: over HTTP while the Worker is killed. `webhook`: made of an event. `vault` and `breaker`: through the storm of
+ * dead letters.
+ */
+export type Source = "http-single" | "http-batch" | "queue" | "crash" | "webhook" | "vault" | "breaker";
 
 /** A directive that must land exactly once. Its recipient gets nothing else, so the balance proves it. */
 export interface Good {
@@ -49,35 +52,42 @@ const BATCHED = 150;
 const QUEUED = 150;
 const CRASHED = 60;
 const REPEATED = 25;
+/** Of the poison that comes in numbers: what a replay cannot help. */
+const MALFORMED = 12;
+const STRANGERS = 6;
+const EXPIRED = 10;
 
 /** The accounts whose calls the endpoint refuses, and those that only poison uses. */
 export const REFUSED_ACCOUNT = anvilAccount(5);
 const REVERTING_ACCOUNT = anvilAccount(3);
 const LATE_ACCOUNT = anvilAccount(4);
 export const GOOD_ACCOUNTS = [anvilAccount(0), anvilAccount(1), anvilAccount(2)];
+/** The lanes of all but the storm. */
 export const ACCOUNTS = [...GOOD_ACCOUNTS, REVERTING_ACCOUNT, LATE_ACCOUNT, REFUSED_ACCOUNT];
+
+/** An address that nothing but the demo's run of this name knows. */
+export function addressOf(run: string, name: string): `0x${string}` {
+  return `0x${keccak256(stringToHex(`${run} ${name}`)).slice(-40)}`;
+}
+
+export function transferOf(run: string, account: string, name: string, to: `0x${string}`, value: bigint) {
+  return { id: `${run}-${name}`, account, action: { type: "evm.transaction" as const, to, value } };
+}
 
 /** @param run makes every id and recipient new, so that the demo can run again over old state */
 export function planTraffic(run: string): Traffic {
-  const addressOf = (name: string): `0x${string}` =>
-    `0x${keccak256(stringToHex(`${run} ${name}`)).slice(-40)}`;
-  const transfer = (account: string, name: string, to: `0x${string}`, value: bigint) => ({
-    id: `${run}-${name}`,
-    account,
-    action: { type: "evm.transaction" as const, to, value },
-  });
   const goodOf = (source: Source, count: number, first: number): Good[] =>
     Array.from({ length: count }, (_, offset) => {
       const index = first + offset;
       const account = anvilAccount(index % GOOD_ACCOUNTS.length);
-      const recipient = addressOf(`recipient ${index}`);
+      const recipient = addressOf(run, `recipient ${index}`);
       const value = 1_000_000_000n + BigInt(index);
       return {
         source,
         account,
         recipient,
         value,
-        directive: transfer(account.id, `good-${index}`, recipient, value),
+        directive: transferOf(run, account.id, `good-${index}`, recipient, value),
       };
     });
   const good = [
@@ -88,19 +98,18 @@ export function planTraffic(run: string): Traffic {
   ];
   const [first, second] = good;
   if (first === undefined || second === undefined) throw new Error("there is no good directive");
-  const reverter = addressOf("reverter");
+  const reverter = addressOf(run, "reverter");
   const conflict = ({ directive, value }: Good, name: string) => {
-    const recipient = addressOf(name);
+    const recipient = addressOf(run, name);
     return {
       recipient,
       directive: { ...directive, action: { type: "evm.transaction" as const, to: recipient, value } },
     };
   };
-  const one = (account: string, name: string, recipient = addressOf(name)) => ({
+  const one = (account: string, name: string, recipient = addressOf(run, name)) => ({
     recipient,
-    directive: transfer(account, name, recipient, 1n),
+    directive: transferOf(run, account, name, recipient, 1n),
   });
-  const late = one(LATE_ACCOUNT.id, "expired");
   const expiresAt = new Date(Date.now() - 60_000);
   const version = { json: { v: 99, kind: "directive", id: `${run}-version`, account: first.account.id } };
 
@@ -110,7 +119,12 @@ export function planTraffic(run: string): Traffic {
       code: "malformed_message",
       via: "queue",
       lane: null,
-      items: [{ raw: { hello: run } }, { raw: { json: { v: 1, kind: "directive", id: "not an id", run } } }],
+      items: Array.from({ length: MALFORMED }, (_, index) => ({
+        raw:
+          index % 2 === 0
+            ? { hello: run, index }
+            : { json: { v: 1, kind: "directive", id: "not an id", run, index } },
+      })),
     },
     {
       label: "unknown version",
@@ -124,7 +138,9 @@ export function planTraffic(run: string): Traffic {
       code: "no_signer",
       via: "queue",
       lane: null,
-      items: [one(`eip155:31337:${addressOf("stranger")}`, "no-signer")],
+      items: Array.from({ length: STRANGERS }, (_, index) =>
+        one(`eip155:31337:${addressOf(run, "stranger")}`, `no-signer-${index}`),
+      ),
     },
     {
       label: "unknown chain",
@@ -155,7 +171,10 @@ export function planTraffic(run: string): Traffic {
       code: "expired",
       via: "http",
       lane: LATE_ACCOUNT,
-      items: [{ ...late, directive: { ...late.directive, expiresAt } }],
+      items: Array.from({ length: EXPIRED }, (_, index) => {
+        const late = one(LATE_ACCOUNT.id, `expired-${index}`);
+        return { ...late, directive: { ...late.directive, expiresAt } };
+      }),
     },
     {
       label: "endpoint says 401",

@@ -3,7 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createPublicClient, http, type PublicClient } from "viem";
 import { z } from "zod";
+import { lockstepClient, type Client } from "../../ops/client.ts";
+import { ensureDevVars } from "../../ops/dev-vars.ts";
 import { freePort } from "../../ops/ports.ts";
+import { startReceiver, type Receiver } from "../../ops/receiver.ts";
 import { startStack, type Stack } from "../../ops/stack.ts";
 import { waitUntil } from "../../ops/wait-until.ts";
 
@@ -27,6 +30,7 @@ const letterSchema = z.object({
   lane: z.string().nullable(),
   directiveId: z.string(),
   sourceQueue: z.string(),
+  resolution: z.string().nullish(),
   transactions: z.array(z.object({ hash: z.string() })),
 });
 const pageSchema = z.object({ letters: z.array(letterSchema), nextCursor: z.string().nullable() });
@@ -38,6 +42,9 @@ export type LetterReport = z.infer<typeof letterSchema>;
 export interface Lockstep {
   readonly stack: Stack;
   readonly chain: PublicClient;
+  /** The destination of webhook events. */
+  readonly receiver: Receiver;
+  readonly operator: Client;
   readonly said: string[];
   call(
     path: string,
@@ -53,18 +60,23 @@ export interface Lockstep {
 }
 
 export async function startLockstep(
-  options: { chainUrl?: (anvilPort: number) => Promise<string> } = {},
+  options: { chainUrl?: (anvilPort: number) => Promise<string>; cronEverySeconds?: number } = {},
 ): Promise<Lockstep> {
   const stateDir = mkdtempSync(join(tmpdir(), "lockstep-test-"));
   const said: string[] = [];
   const [port, chainPort] = [await freePort(), await freePort()];
+  const devVars = join(stateDir, "dev.vars");
+  const receiver = await startReceiver({ secret: ensureDevVars(devVars).webhookSecrets.receiver });
   const stack = await startStack({
     port,
     chainPort,
     stateDir,
     chainUrl: await options.chainUrl?.(chainPort),
+    receiverUrl: receiver.url,
+    devVars,
     fresh: true,
     withSender: true,
+    cronEverySeconds: options.cronEverySeconds,
     quiet: false,
     log: (line) => void said.push(line),
   });
@@ -82,7 +94,12 @@ export async function startLockstep(
     laneSchema.parse(JSON.parse((await call(`/v1/accounts/${encodeURIComponent(account)}`)).text));
   return {
     stack,
-    chain: createPublicClient({ transport: http(stack.chainUrl), cacheTime: 0 }),
+    chain: createPublicClient({
+      transport: http(stack.chainUrl, { batch: { batchSize: 200 } }),
+      cacheTime: 0,
+    }),
+    receiver,
+    operator: lockstepClient({ url: stack.url, token: stack.operatorToken }),
     said,
     call,
     lane,
@@ -129,6 +146,7 @@ export async function startLockstep(
     },
     async close() {
       await stack.stop();
+      await receiver.stop();
       rmSync(stateDir, { recursive: true, force: true });
     },
   };
