@@ -1,10 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { ensureDevVars } from "../ops/dev-vars.ts";
-import { LOOPBACK } from "../ops/ports.ts";
-import { waitUntil } from "../ops/wait-until.ts";
-import { startWrangler } from "../ops/wrangler.ts";
+import { startDevWorker } from "./dev-worker.ts";
 import {
   callersRunSchema,
   filledSchema,
@@ -23,12 +20,17 @@ export interface BenchWorker extends Target {
   callers(account: string, callers: number, rounds: number): Promise<CallersRun>;
   stagger(callers: number, staggerMs: number): Promise<CallersRun>;
   fill(account: string, rows: number): Promise<void>;
+  /** Has so many directives of a lane die, as a preflight that refuses them would. Resolves before their letters are written. */
+  kill(account: string, directives: number, chainSequence: number): Promise<void>;
+  /** Sends so many bodies that nobody can read to the queue `directives-dlq`. */
+  deadLetters(count: number): Promise<void>;
+  /** Writes so many letters into the ledger, made after one that is there. */
+  fillLedger(rows: number): Promise<void>;
   /** What the product has cost since the last call of this. */
   tally(): Promise<Tally>;
   stop(): Promise<void>;
 }
 
-const READY_WITHIN_MS = 60_000;
 const ANSWER_WITHIN_MS = 300_000;
 
 /** Starts it on the lanes of `stateDir`, where no other Worker may be running. */
@@ -38,16 +40,16 @@ export async function startBenchWorker(options: {
   readonly chainUrl: string;
 }): Promise<BenchWorker> {
   const { port, stateDir, chainUrl } = options;
-  mkdirSync(stateDir, { recursive: true });
   const devVars = join(stateDir, "dev.vars");
   const tokens = ensureDevVars(devVars);
-  const where = ["--local", "--ip", LOOPBACK, "--port", String(port), "--persist-to", stateDir];
-  const quiet = ["--show-interactive-dev-session", "false", "--inspector-port", "0"];
-  const wrangler = startWrangler(
-    ["dev", "-c", join("bench", "wrangler.jsonc"), ...where, "--env-file", devVars, ...quiet],
-    { stateDir, env: { CHAIN_URL: chainUrl } },
-  );
-  const url = `http://${LOOPBACK}:${port}`;
+  const worker = await startDevWorker({
+    config: "wrangler.jsonc",
+    port,
+    stateDir,
+    devVars,
+    env: { CHAIN_URL: chainUrl },
+  });
+  const { url } = worker;
 
   async function ask<Schema extends z.ZodType>(question: Question, schema: Schema): Promise<z.infer<Schema>> {
     const response = await fetch(`${url}/bench`, {
@@ -57,21 +59,10 @@ export async function startBenchWorker(options: {
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
     const text = await response.text();
-    if (response.status !== 200) throw new Error(`${question.run}: ${text.slice(0, 500)}${wrangler.tail()}`);
+    if (response.status !== 200) throw new Error(`${question.run}: ${text.slice(0, 500)}${worker.tail()}`);
     return schema.parse(JSON.parse(text));
   }
 
-  try {
-    await waitUntil(async () => ((await isHealthy(url)) ? true : undefined), {
-      what: `an answer of ${url}/healthz`,
-      withinMs: READY_WITHIN_MS,
-      failed: () => (wrangler.exitCode() === null ? null : `wrangler dev ended${wrangler.tail()}`),
-      tail: wrangler.tail,
-    });
-  } catch (error) {
-    await wrangler.stop();
-    throw error;
-  }
   return {
     url,
     chainUrl,
@@ -83,17 +74,22 @@ export async function startBenchWorker(options: {
     async fill(account, rows) {
       await ask({ run: "fill", account, rows }, filledSchema);
     },
+    async kill(account, directives, chainSequence) {
+      await ask({ run: "kill", account, directives, chainSequence }, filledSchema);
+    },
+    async deadLetters(count) {
+      await ask({ run: "dead-letters", count }, filledSchema);
+    },
+    async fillLedger(rows) {
+      for (let from = 0; from < rows; from += LETTERS_AT_ONCE) {
+        const count = Math.min(LETTERS_AT_ONCE, rows - from);
+        await ask({ run: "fill-ledger", from, count, rows }, filledSchema);
+      }
+    },
     tally: () => ask({ run: "tally" }, tallySchema),
-    stop: () => wrangler.stop(),
+    stop: () => worker.stop(),
   };
 }
 
-async function isHealthy(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2000) });
-    await response.arrayBuffer();
-    return response.status === 200;
-  } catch {
-    return false;
-  }
-}
+/** Of one question, whose answer must come within minutes. */
+const LETTERS_AT_ONCE = 100_000;

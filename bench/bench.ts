@@ -1,6 +1,7 @@
 // `npm run bench`: Lockstep against baselines of the same run, on this machine. `-- --quick` measures less of each.
 // Everything listens on 127.0.0.1, on free ports, and keeps its state in a folder of its own that is removed.
-import { mkdtempSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,25 +9,32 @@ import { startAnvil } from "../ops/anvil.ts";
 import { interruption } from "../ops/interruption.ts";
 import { freePort } from "../ops/ports.ts";
 import { startStack } from "../ops/stack.ts";
-import { startBenchWorker } from "./bench-worker.ts";
+import { startBenchWorker, type BenchWorker } from "./bench-worker.ts";
 import { fundedStrangers } from "./chain.ts";
 import { busyShare } from "./cpu-time.ts";
+import { startDevWorker } from "./dev-worker.ts";
+import { SOURCE } from "./events.ts";
 import { admissionLines } from "./part-admission.ts";
 import { confirmedLines } from "./part-confirmed.ts";
 import { costLines } from "./part-cost.ts";
 import { laneLines } from "./part-lane.ts";
+import { recordedLines, replayLines, watchedLines } from "./part-letters.ts";
 import { filledConfirmedLines, filledLaneLines } from "./part-settled-rows.ts";
+import { webhookCostLines, webhookLines } from "./part-webhooks.ts";
+import { startCountingReceiver, type CountingReceiver } from "./receiver.ts";
 import type { Tally } from "./reports.ts";
 import { FULL, QUICK, type Sizes } from "./sizes.ts";
 import type { Target } from "./submissions.ts";
 import { shown, table, type Line } from "./table.ts";
 
 const STRANGERS = 10;
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 900_000;
 const interrupted = interruption();
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
 const sizes = values.quick ? QUICK : FULL;
 const stateDir = mkdtempSync(join(tmpdir(), "lockstep-bench-"));
+const devVars = join(stateDir, "dev.vars");
+const webhookSecret = `whsec_${randomBytes(24).toString("base64")}`;
 /** What has been started, last first. */
 const running: { readonly stop: () => Promise<void> }[] = [];
 const begunMs = performance.now();
@@ -55,6 +63,9 @@ process.exit(interrupted.exitCode() ?? process.exitCode);
 async function measure(size: Sizes): Promise<{ readonly lines: readonly Line[]; readonly tally: Tally }> {
   const anvil = await started(startAnvil({ port: 0, blockTimeSeconds: 1, quiet: true }));
   const strangers = await fundedStrangers(anvil.url, STRANGERS);
+  const receiver = await started(startCountingReceiver(SOURCE));
+  // What is missing in it is added by whoever starts first.
+  writeFileSync(devVars, `RECEIVER_URL=${receiver.url}\nPLAIN_WEBHOOK_SECRET=${webhookSecret}\n`);
 
   const product = await startProduct(anvil.url);
   say("confirmed transactions");
@@ -62,22 +73,64 @@ async function measure(size: Sizes): Promise<{ readonly lines: readonly Line[]; 
   const confirmed = await confirmedLines(product.target, processes, strangers, size);
   say("submissions");
   const admission = await admissionLines(product.target, size);
+  say("webhook events");
+  const webhooks = await besideBare((bare) =>
+    webhookLines({ product: product.target, bare }, webhookSecret, receiver, size),
+  );
   await product.stop();
 
   const worker = await started(startBenchWorker({ port: await freePort(), stateDir, chainUrl: anvil.url }));
+  const inside = await measureInside(worker, receiver, size);
+  await ended(worker);
+
+  const again = await startProduct(anvil.url);
+  say("confirmed transactions of a lane with a past");
+  const filledConfirmed = await filledConfirmedLines(again.target, size);
+  say("lists and depth");
+  const watched = await watchedLines(again.target, size);
+  say("replay");
+  const replay = await replayLines(again.target, size);
+  await again.stop();
+  const { lane, cost, filledLane, webhookCost, recorded, tally } = inside;
+  const settled = [...filledLane, ...filledConfirmed];
+  const letters = [...recorded, ...watched, ...replay];
+  return {
+    lines: [
+      ...[lane, confirmed, admission, cost, settled].flat(),
+      ...[webhooks, webhookCost, letters].flat(),
+    ],
+    tally,
+  };
+}
+
+/** What is measured from inside: on the bench's own Worker. */
+async function measureInside(worker: BenchWorker, receiver: CountingReceiver, size: Sizes) {
   say("one lane");
   const lane = await laneLines(worker, size);
   say("cost");
   const { lines: cost, tally } = await costLines(worker, size);
   say("one lane with a past");
   const filledLane = await filledLaneLines(worker, size);
-  await ended(worker);
+  say("cost of webhook events");
+  const webhookCost = await webhookCostLines(worker, webhookSecret, receiver, size);
+  say("letters");
+  const recorded = await recordedLines(worker, size);
+  return { lane, cost, filledLane, webhookCost, recorded, tally };
+}
 
-  const again = await startProduct(anvil.url);
-  say("confirmed transactions of a lane with a past");
-  const filledConfirmed = await filledConfirmedLines(again.target, size);
-  await again.stop();
-  return { lines: [...lane, ...confirmed, ...admission, ...cost, ...filledLane, ...filledConfirmed], tally };
+/** While the baseline of webhook events runs. */
+async function besideBare<Answer>(run: (url: string) => Promise<Answer>): Promise<Answer> {
+  const bare = await started(
+    startDevWorker({
+      config: "wrangler.bare.jsonc",
+      port: await freePort(),
+      stateDir: join(stateDir, "bare"),
+      devVars,
+    }),
+  );
+  const answer = await run(bare.url);
+  await ended(bare);
+  return answer;
 }
 
 /** Lockstep as `npm start` runs it, on a chain that runs already and on the lanes that are there. */
@@ -88,6 +141,7 @@ async function startProduct(chainUrl: string) {
       chainPort: Number(new URL(chainUrl).port),
       chainUrl,
       stateDir,
+      devVars,
       fresh: false,
       withSender: false,
       quiet: true,

@@ -15,7 +15,7 @@ export const PRICES = {
   queueOperations: 0.4,
 };
 
-/** What one directive uses, on the average of a run. */
+/** What one directive or event uses, on the average of a run. */
 export interface Cost {
   readonly workerRequests: number;
   readonly objectRequests: number;
@@ -25,20 +25,20 @@ export interface Cost {
   readonly ledgerStatements: number;
 }
 
-export function costOf(tally: Tally, directives: number): Cost {
-  const calls = Object.values(tally.calls).reduce((sum, count) => sum + count, 0);
+export function costOf(tally: Tally, count: number): Cost {
+  const calls = Object.values(tally.calls).reduce((sum, made) => sum + made, 0);
   return {
-    workerRequests: (tally.httpRequests + tally.queueBatches) / directives,
-    objectRequests: calls / directives,
-    rowsWritten: tally.rowsWritten / directives,
-    rowsRead: tally.rowsRead / directives,
+    workerRequests: (tally.httpRequests + tally.queueBatches) / count,
+    objectRequests: calls / count,
+    rowsWritten: tally.rowsWritten / count,
+    rowsRead: tally.rowsRead / count,
     // A message is written once, read once for each delivery, and deleted once.
-    queueOperations: (2 * tally.queueSends + tally.queueDeliveries) / directives,
-    ledgerStatements: tally.ledgerStatements / directives,
+    queueOperations: (2 * tally.queueSends + tally.queueDeliveries) / count,
+    ledgerStatements: tally.ledgerStatements / count,
   };
 }
 
-/** Dollars for a million directives of that cost. */
+/** Dollars for a million of that cost. */
 export function dollarsPerMillion(cost: Cost): number {
   return (
     cost.workerRequests * PRICES.workerRequests +
@@ -47,4 +47,26 @@ export function dollarsPerMillion(cost: Cost): number {
     cost.rowsRead * PRICES.rowsRead +
     cost.queueOperations * PRICES.queueOperations
   );
+}
+
+/** Two tallies, one after the other, as one. */
+export function summed(first: Tally, then: Tally): Tally {
+  const calls = { ...first.calls };
+  for (const [method, count] of Object.entries(then.calls)) calls[method] = (calls[method] ?? 0) + count;
+  const stages = { ...first.stages };
+  for (const [stage, { calls: count, ms }] of Object.entries(then.stages)) {
+    const before = stages[stage];
+    stages[stage] = { calls: (before?.calls ?? 0) + count, ms: (before?.ms ?? 0) + ms };
+  }
+  return {
+    calls,
+    stages,
+    rowsWritten: first.rowsWritten + then.rowsWritten,
+    rowsRead: first.rowsRead + then.rowsRead,
+    queueSends: first.queueSends + then.queueSends,
+    queueDeliveries: first.queueDeliveries + then.queueDeliveries,
+    queueBatches: first.queueBatches + then.queueBatches,
+    httpRequests: first.httpRequests + then.httpRequests,
+    ledgerStatements: first.ledgerStatements + then.ledgerStatements,
+  };
 }

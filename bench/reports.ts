@@ -27,7 +27,7 @@ export type CallersRun = z.infer<typeof callersRunSchema>;
 
 /** What a run of the product cost, as a bill would count it, and how long its stages took. */
 export const tallySchema = z.object({
-  /** Calls of the Sequencer over RPC, by method; `alarm` is its alarm, which is billed as a call too. */
+  /** Calls of Durable Objects over RPC, by method; `alarm` is an alarm, which is billed as a call too. */
   calls: z.record(z.string(), z.number()),
   /** In Durable Objects, with index rows and `setAlarm`, which is billed as a row. */
   rowsWritten: z.number(),
@@ -37,7 +37,7 @@ export const tallySchema = z.object({
   queueDeliveries: z.number(),
   /** Invocations of the Worker by a queue. */
   queueBatches: z.number(),
-  /** Submissions; what is asked of the API beside them is not counted. */
+  /** Submissions and webhook events; what is asked of the API beside them is not counted. */
   httpRequests: z.number(),
   /** Statements that D1 was given, of whatever kind. */
   ledgerStatements: z.number(),
@@ -55,6 +55,16 @@ export const questionSchema = z.discriminatedUnion("run", [
   z.object({ run: z.literal("stagger"), callers: z.number(), staggerMs: z.number() }),
   /** Makes the account's lane one that has settled so many more directives. */
   z.object({ run: z.literal("fill"), account: z.string(), rows: z.number() }),
+  z.object({
+    run: z.literal("kill"),
+    account: z.string(),
+    directives: z.number(),
+    /** The account's next sequence on the chain. */
+    chainSequence: z.number(),
+  }),
+  z.object({ run: z.literal("dead-letters"), count: z.number() }),
+  /** Letters `from` to `from + count` of `rows`, the oldest first. */
+  z.object({ run: z.literal("fill-ledger"), from: z.number(), count: z.number(), rows: z.number() }),
   /** The tally since the last time. */
   z.object({ run: z.literal("tally") }),
 ]);

@@ -1,4 +1,4 @@
-/** How much is measured. Counts of directives, transactions or requests; durations follow from them. */
+/** How much is measured. Counts of directives, transactions, events, letters or requests; durations follow from them. */
 export interface Sizes {
   readonly laneSequences: number;
   readonly laneSingles: number;
@@ -18,9 +18,19 @@ export interface Sizes {
   readonly settledRows: number;
   readonly laneSequencesPerTurn: number;
   readonly turns: number;
+  readonly events: number;
+  readonly costedEvents: number;
+  /** Letters of unreadable messages. */
+  readonly recorded: number;
+  /** Letters in the ledger beside those that are recorded and replayed. */
+  readonly letters: number;
+  /** Of each list, and of depth. */
+  readonly asked: number;
+  /** Letters of each of five accounts. */
+  readonly replayedEach: number;
 }
 
-/** Well under ten minutes. */
+/** Under fifteen minutes. */
 export const FULL: Sizes = {
   laneSequences: 30_000,
   laneSingles: 2000,
@@ -38,9 +48,15 @@ export const FULL: Sizes = {
   settledRows: 1_000_000,
   laneSequencesPerTurn: 5000,
   turns: 3,
+  events: 1000,
+  costedEvents: 1000,
+  recorded: 5000,
+  letters: 1_000_000,
+  asked: 100,
+  replayedEach: 1000,
 };
 
-/** Under two minutes. */
+/** Under four minutes. */
 export const QUICK: Sizes = {
   laneSequences: 6000,
   laneSingles: 500,
@@ -58,4 +74,10 @@ export const QUICK: Sizes = {
   settledRows: 100_000,
   laneSequencesPerTurn: 2000,
   turns: 2,
+  events: 500,
+  costedEvents: 300,
+  recorded: 1000,
+  letters: 100_000,
+  asked: 30,
+  replayedEach: 200,
 };

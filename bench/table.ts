@@ -1,6 +1,6 @@
 /** One measurement. Numbers come as they are, texts are shown as they are. */
 export interface Line {
-  readonly part: "a" | "b" | "c" | "d" | "e";
+  readonly part: "a" | "b" | "c" | "d" | "e" | "f" | "g";
   readonly what: string;
   readonly value: number | string;
   readonly unit: string;

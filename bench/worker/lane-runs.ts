@@ -186,7 +186,8 @@ const PAYLOAD = encodePayload({
   expiresAtMs: null,
 });
 
-function admission(): Admission {
+/** A transfer that no other directive is. */
+export function admission(): Admission {
   return { id: crypto.randomUUID(), digest: hex64(), payload: PAYLOAD, expiresAtMs: null };
 }
 

@@ -1,14 +1,13 @@
 import type { AccountId } from "../../domain/ids.ts";
 import type { Admission, Evidence, SettleAnswer, Settlement, SignedEntry } from "../../domain/lane.ts";
 import { Sequencer as ProductSequencer } from "../../durable-objects/sequencer.ts";
-import { observed } from "./observed.ts";
-import { addStage, currentTally } from "./tally.ts";
+import { CallCounter, countedQueue } from "./call-counter.ts";
 
 type State = ConstructorParameters<typeof ProductSequencer>[0];
 type SequencerEnv = ConstructorParameters<typeof ProductSequencer>[1];
 
 /** Tables whose rows a settled directive leaves behind, and the columns that tell two directives apart. */
-const KEPT = ["directives", "payloads"];
+const KEPT = ["outbox"];
 const ROWS_AT_ONCE = 50_000;
 
 /** The product's class and one more method. It bears the product's name, so that both open the same lanes. */
@@ -20,11 +19,9 @@ export class Sequencer extends ProductSequencer {
    */
   fill(rows: number): void {
     const { sql } = this.ctx.storage;
-    const [model] = sql
-      .exec("SELECT id, admission FROM directives WHERE state = 'confirmed' LIMIT 1")
-      .toArray();
+    const [model] = sql.exec("SELECT id, admission FROM outbox WHERE state = 'confirmed' LIMIT 1").toArray();
     if (model === undefined) throw new Error("the lane has confirmed nothing that could be copied");
-    const first = Number(sql.exec("SELECT max(admission) AS last FROM directives").one()["last"]) + 1;
+    const first = Number(sql.exec("SELECT max(admission) AS last FROM outbox").one()["last"]) + 1;
     for (const table of KEPT) {
       const { columnNames } = sql.exec(`SELECT * FROM ${table} LIMIT 1`);
       const copied = columnNames.map((name) =>
@@ -62,75 +59,35 @@ export class Sequencer extends ProductSequencer {
 
 /** The product's class, with its calls, its rows and the time inside its methods counted. */
 export class CountedSequencer extends ProductSequencer {
-  readonly #cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  readonly #counter = new CallCounter();
 
   constructor(ctx: State, env: SequencerEnv) {
-    super(ctx, { ...env, ...countedQueues(env) });
-    const sql = observed(ctx.storage.sql, (method, _args, result) => {
-      if (method === "exec" && isCursor(result)) this.#cursors.push(result);
-    });
-    const storage = observed(
-      ctx.storage,
-      (method) => {
-        if (method === "setAlarm") currentTally().rowsWritten += 1;
-      },
-      { sql },
-    );
-    this.ctx = observed(this.ctx, () => undefined, { storage });
+    const DIRECTIVES = countedQueue(env.DIRECTIVES);
+    const CONFIRMATIONS = countedQueue(env.CONFIRMATIONS);
+    super(ctx, { ...env, DIRECTIVES, CONFIRMATIONS, DIRECTIVES_DLQ: countedQueue(env.DIRECTIVES_DLQ) });
+    this.ctx = this.#counter.watch(this.ctx);
   }
 
   override admit(account: AccountId, admissions: readonly Admission[]) {
-    return this.#counted("admit", () => super.admit(account, admissions));
+    return this.#counter.counted("admit", () => super.admit(account, admissions));
   }
   override take(account: AccountId, holder: string) {
-    return this.#counted("take", () => super.take(account, holder));
+    return this.#counter.counted("take", () => super.take(account, holder));
   }
   override recordSigned(token: number, entries: readonly SignedEntry[]) {
-    return this.#counted("recordSigned", () => super.recordSigned(token, entries));
+    return this.#counter.counted("recordSigned", () => super.recordSigned(token, entries));
   }
   override settle(settlement: Settlement): SettleAnswer {
-    return this.#counted("settle", () => super.settle(settlement));
+    return this.#counter.counted("settle", () => super.settle(settlement));
   }
   override unconfirmed(limit: number) {
-    return this.#counted("unconfirmed", () => super.unconfirmed(limit));
+    return this.#counter.counted("unconfirmed", () => super.unconfirmed(limit));
   }
   override confirm(evidence: Evidence) {
-    return this.#counted("confirm", () => super.confirm(evidence));
+    return this.#counter.counted("confirm", () => super.confirm(evidence));
   }
   override async alarm(): Promise<void> {
     // What it does before it first waits is all that it writes.
-    await this.#counted("alarm", () => super.alarm());
+    await this.#counter.counted("alarm", () => super.alarm());
   }
-
-  #counted<Answer>(method: string, run: () => Answer): Answer {
-    const tally = currentTally();
-    tally.calls[method] = (tally.calls[method] ?? 0) + 1;
-    const begunMs = performance.now();
-    const answer = run();
-    addStage(`object: ${method}`, performance.now() - begunMs);
-    for (const cursor of this.#cursors.splice(0)) {
-      tally.rowsWritten += cursor.rowsWritten;
-      tally.rowsRead += cursor.rowsRead;
-    }
-    return answer;
-  }
-}
-
-/** The queues of an environment, with every message that is sent to one counted. */
-export function countedQueues<Env extends SequencerEnv>(
-  env: Env,
-): Pick<Env, "DIRECTIVES" | "CONFIRMATIONS" | "DIRECTIVES_DLQ"> {
-  const told = (method: string, [first]: readonly unknown[]): void => {
-    if (method === "send") currentTally().queueSends += 1;
-    if (method === "sendBatch" && Array.isArray(first)) currentTally().queueSends += first.length;
-  };
-  return {
-    DIRECTIVES: observed(env.DIRECTIVES, told),
-    CONFIRMATIONS: observed(env.CONFIRMATIONS, told),
-    DIRECTIVES_DLQ: observed(env.DIRECTIVES_DLQ, told),
-  };
-}
-
-function isCursor(value: unknown): value is SqlStorageCursor<Record<string, SqlStorageValue>> {
-  return typeof value === "object" && value !== null && "rowsWritten" in value;
 }

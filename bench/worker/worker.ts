@@ -10,20 +10,28 @@ import type { SequencerProtocol } from "../../domain/lane.ts";
 import config from "../../lockstep.config.ts";
 import product from "../../worker.ts";
 import { questionSchema, type Question } from "../reports.ts";
+import { countedQueue } from "./call-counter.ts";
+import { fillLedger, killDirectives, sendUnreadable } from "./dead-letters.ts";
+import type { CountedInbox, CountedIndex } from "./inboxes.ts";
 import { ask, workLane } from "./lane-runs.ts";
 import { observed } from "./observed.ts";
-import { countedQueues, type CountedSequencer, type Sequencer } from "./sequencers.ts";
+import type { CountedSequencer, Sequencer } from "./sequencers.ts";
 import { askStagger, type Stagger } from "./stagger.ts";
 import { currentTally, takeTally, timed } from "./tally.ts";
 
+export { ReplayWorkflow } from "../../dlq/replay.ts";
+export { CountedIndex, CountedInbox } from "./inboxes.ts";
 export { CountedSequencer, Sequencer } from "./sequencers.ts";
 export { Stagger } from "./stagger.ts";
 
-interface BenchEnv extends Omit<Env, "SEQUENCER"> {
+interface BenchEnv extends Omit<Env, "SEQUENCER" | "WEBHOOK_INBOX" | "WEBHOOK_INDEX"> {
   /** The product's lanes. */
   readonly SEQUENCER: DurableObjectNamespace<Sequencer>;
   /** Lanes of their own, whose cost is counted. */
   readonly COUNTED: DurableObjectNamespace<CountedSequencer>;
+  /** Inboxes of their own: the cost of all of them is counted. */
+  readonly WEBHOOK_INBOX: DurableObjectNamespace<CountedInbox>;
+  readonly WEBHOOK_INDEX: DurableObjectNamespace<CountedIndex>;
   readonly STAGGER: DurableObjectNamespace<Stagger>;
 }
 
@@ -45,7 +53,7 @@ export default {
     currentTally().queueDeliveries += batch.messages.length;
     const all = counted(env);
     const SEQUENCER = { getByName: (name: string) => timedLane(all.SEQUENCER.getByName(name)) };
-    const lanes = { ...countedQueues(env), SEQUENCER };
+    const lanes = { ...all, SEQUENCER };
     const broadcasterOf = (account: Account) => timedBroadcaster(configuredBroadcaster(config, env, account));
     const { now } = Date;
     switch (batch.queue) {
@@ -58,7 +66,10 @@ export default {
           random: Math.random,
         });
       case "confirmations":
-        return consumeConfirmations(batch, lanes, { config, broadcasterOf });
+        return consumeConfirmations(batch, lanes, { config, broadcastersOf: () => broadcasterOf });
+      case "directives-dlq":
+        // Only lanes of the product have directives that die.
+        return product.queue(batch, { ...all, SEQUENCER: env.SEQUENCER });
       default:
         return product.queue(batch, all);
     }
@@ -80,6 +91,15 @@ async function answer(question: Question, env: BenchEnv): Promise<unknown> {
       await lane.forget().catch(() => undefined);
       return { filled: question.rows };
     }
+    case "kill":
+      await killDirectives(env.SEQUENCER.getByName(question.account), accountOf(question.account), question);
+      return { filled: question.directives };
+    case "dead-letters":
+      await sendUnreadable(env.DIRECTIVES_DLQ, question.count);
+      return { filled: question.count };
+    case "fill-ledger":
+      await fillLedger(env.LEDGER, question);
+      return { filled: question.count };
     case "tally":
       return takeTally();
   }
@@ -90,7 +110,16 @@ function counted(env: BenchEnv) {
   const LEDGER = observed(env.LEDGER, (method) => {
     if (method === "prepare" || method === "exec") currentTally().ledgerStatements += 1;
   });
-  return { ...env, ...countedQueues(env), LEDGER, SEQUENCER: env.COUNTED };
+  return {
+    ...env,
+    DIRECTIVES: countedQueue(env.DIRECTIVES),
+    CONFIRMATIONS: countedQueue(env.CONFIRMATIONS),
+    DIRECTIVES_DLQ: countedQueue(env.DIRECTIVES_DLQ),
+    WEBHOOK_EVENTS: countedQueue(env.WEBHOOK_EVENTS),
+    WEBHOOK_EVENTS_DLQ: countedQueue(env.WEBHOOK_EVENTS_DLQ),
+    LEDGER,
+    SEQUENCER: env.COUNTED,
+  };
 }
 
 type LaneCalls = Pick<
