@@ -2,7 +2,17 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
-const DOCS = ["README.md", "ARCHITECTURE.md", "docs/chaos.md", "docs/ixo.md"];
+const DOCS = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "docs/chaos.md",
+  "docs/ixo.md",
+  "docs/failures.md",
+  "docs/runbook.md",
+  "docs/storage.md",
+  "docs/webhooks.md",
+  "docs/cli.md",
+];
 
 test.each(DOCS)("every link in %s that points into the project resolves", (doc) => {
   const text = readFileSync(doc, "utf8");
