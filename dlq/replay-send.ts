@@ -7,6 +7,7 @@ import { unreachable } from "../domain/result.ts";
 import type { InboxProtocol } from "../domain/webhook-event.ts";
 import type { LedgerDatabase } from "./ledger.ts";
 import { within, type CallBounds } from "./call-bounds.ts";
+import { chunks } from "./chunks.ts";
 import { admissionDecision, eventDecision, readmissionDecision, refused } from "./replay-decisions.ts";
 import { letterBodies, type Decision, type ReplayLetter } from "./replay-page-store.ts";
 import { sendRaw, type RawQueue } from "./replay-raw.ts";
@@ -110,7 +111,7 @@ export async function carryOut(
         }
         case "raw": {
           const queues = { directives: targets.DIRECTIVES, "webhook-events": targets.WEBHOOK_EVENTS };
-          for (const [place, some] of slices(group, BODIES_AT_ONCE).entries()) {
+          for (const [place, some] of chunks(group, BODIES_AT_ONCE).entries()) {
             if (place > 0 && !mayGoOn()) break;
             calls += 1 + some.length;
             const bodies = await letterBodies(targets.LEDGER, idsOf(some));
@@ -166,7 +167,7 @@ async function admitIntroductions(
   { callMs, mayGoOn }: { readonly callMs: number; readonly mayGoOn: () => boolean },
 ): Promise<readonly Decision[]> {
   const decisions: Decision[] = [];
-  for (const [place, some] of slices(letters, BODIES_AT_ONCE).entries()) {
+  for (const [place, some] of chunks(letters, BODIES_AT_ONCE).entries()) {
     if (place > 0 && !mayGoOn()) break;
     const bodies = await letterBodies(LEDGER, idsOf(some));
     const readable = some.flatMap((letter) => {
@@ -200,7 +201,7 @@ async function readmitEvent(
 
 /** One doorbell for each lane. Losing one is harmless: the lane's alarm rings too. */
 async function ring(queue: RawQueue, bodies: readonly Body[]): Promise<number> {
-  const batches = slices(bodies, MESSAGES_PER_BATCH);
+  const batches = chunks(bodies, MESSAGES_PER_BATCH);
   for (const batch of batches) {
     try {
       await queue.sendBatch(batch.map((body) => ({ body, contentType: "json" })));
@@ -238,12 +239,6 @@ export async function eachOf<Item>(
     Array.from({ length: Math.min(width, items.length) }, async () => {
       for (const item of pending) await work(item);
     }),
-  );
-}
-
-export function slices<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
   );
 }
 

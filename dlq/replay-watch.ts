@@ -1,13 +1,13 @@
 import { parseAccount } from "../domain/ids.ts";
 import { parseInbox } from "../domain/inbox-name.ts";
+import { MAX_ASKED } from "../domain/lane.ts";
 import { within } from "./call-bounds.ts";
+import { chunks } from "./chunks.ts";
 import type { Decision, ReplayLetter } from "./replay-page-store.ts";
 import { directiveEnd, eventEnd } from "./replay-decisions.ts";
-import { eachOf, reasonOf, slices, type ReplayTargets, type Spell } from "./replay-send.ts";
+import { eachOf, reasonOf, type ReplayTargets, type Spell } from "./replay-send.ts";
 
 const LANES_AT_ONCE = 16;
-/** A view holds a payload of up to 96 KB, and an answer over RPC 32 MB. */
-const VIEWS_AT_ONCE = 100;
 
 export interface Watched {
   readonly decisions: readonly Decision[];
@@ -49,7 +49,7 @@ export async function lookUp(
       const account = parseAccount(lane);
       if (!account.ok) return;
       const stub = targets.SEQUENCER.getByName(account.value.id);
-      for (const some of slices(group, VIEWS_AT_ONCE)) {
+      for (const some of chunks(group, MAX_ASKED)) {
         if (some.slice(0, 1).some(isLeft)) return;
         calls += 1;
         const ids = some.map(({ directiveId }) => directiveId);
