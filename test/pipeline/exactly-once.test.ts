@@ -74,12 +74,12 @@ test("500 directives in flight when workerd is killed all take effect once, and 
   const ids = Array.from({ length: 500 }, (_, index) => `killed-${index}`);
   const directives = ids.map((id, index) => transfer(bob.account, id, recipient(2, index)));
   // Without blocks none can be confirmed: all 500 are in flight when the process dies.
-  await rpc("evm_setIntervalMining", 0);
+  await lockstep.rpc("evm_setIntervalMining", 0);
   const answers = await Promise.all(chunks(directives, 100).map((batch) => lockstep.post(batch)));
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
   expect((await lockstep.lane(bob.account)).counts.inFlight).toBe(500);
   await lockstep.stack.killWorker();
-  await rpc("evm_setIntervalMining", 1);
+  await lockstep.rpc("evm_setIntervalMining", 1);
   const lane = await lockstep.settled(bob.account, 500);
   expect(lane.counts.settled).toBe(500);
   expect(
@@ -93,7 +93,7 @@ describe("poison", () => {
   const reverts = "0x00000000000000000000000000000000000000b1";
 
   test("good, poison and unreadable messages each end in one place, and none holds up another", async () => {
-    await rpc("anvil_setCode", reverts, "0x60006000fd");
+    await lockstep.rpc("anvil_setCode", reverts, "0x60006000fd");
     const goods = Array.from({ length: 20 }, (_, index) => ({
       directive: transfer(carol, `good-${index}`, recipient(3, index)),
     }));
@@ -178,20 +178,10 @@ test("no token, key, signature or raw transaction stands in any log line or answ
   }
   const included = await lockstep.directive(ACCOUNTS[0]?.account ?? "", "once-0");
   const hash = included.transactions[0]?.hash ?? "";
-  const raw = await rpc("eth_getRawTransactionByHash", hash);
+  const raw = await lockstep.rpc("eth_getRawTransactionByHash", hash);
   secrets.push(String(raw));
   const said = lockstep.said.join("\n");
   expect(said.length).toBeGreaterThan(10_000);
   expect(secrets.filter((secret) => said.includes(secret))).toEqual([]);
   expect(readFileSync("worker-configuration.d.ts", "utf8")).not.toContain(lockstep.stack.operatorToken);
 });
-
-async function rpc(method: string, ...params: unknown[]): Promise<unknown> {
-  const answer = await fetch(lockstep.stack.chainUrl, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-  });
-  const body: unknown = await answer.json();
-  return typeof body === "object" && body !== null && "result" in body ? body.result : undefined;
-}

@@ -34,6 +34,7 @@ const letterSchema = z.object({
   transactions: z.array(z.object({ hash: z.string() })),
 });
 const pageSchema = z.object({ letters: z.array(letterSchema), nextCursor: z.string().nullable() });
+const rpcAnswerSchema = z.object({ result: z.unknown().optional(), error: z.unknown().optional() });
 const receiptsSchema = z.object({ directives: z.array(z.object({ id: z.string(), status: z.string() })) });
 
 export type LetterReport = z.infer<typeof letterSchema>;
@@ -42,6 +43,8 @@ export type LetterReport = z.infer<typeof letterSchema>;
 export interface Lockstep {
   readonly stack: Stack;
   readonly chain: PublicClient;
+  /** Asks the chain itself, past any proxy; throws what it refuses. */
+  rpc(method: string, ...params: readonly unknown[]): Promise<unknown>;
   /** The destination of webhook events. */
   readonly receiver: Receiver;
   readonly operator: Client;
@@ -98,6 +101,16 @@ export async function startLockstep(
       transport: http(stack.chainUrl, { batch: { batchSize: 200 } }),
       cacheTime: 0,
     }),
+    async rpc(method, ...params) {
+      const answer = await fetch(stack.chainUrl, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+      });
+      const { result, error } = rpcAnswerSchema.parse(await answer.json());
+      if (error !== undefined) throw new Error(`${method}: ${JSON.stringify(error)}`);
+      return result;
+    },
     receiver,
     operator: lockstepClient({ url: stack.url, token: stack.operatorToken }),
     said,

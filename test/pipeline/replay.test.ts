@@ -91,6 +91,8 @@ test("a directive that landed although the endpoint answered 401 is never sent a
   const account = anvilAccount(1).id;
   const id = "landed-all-the-same";
   const to = recipient(11, 0);
+  // Without blocks no evidence can decide before the plan is made.
+  await lockstep.rpc("evm_setIntervalMining", 0);
   proxy?.disown("eth_sendRawTransaction");
   await lockstep.post([transfer(account, id, to)]);
   const letter = await waitUntil(
@@ -100,7 +102,8 @@ test("a directive that landed although the endpoint answered 401 is never sent a
   expect(letter.code).toBe("unauthorized");
   proxy?.disown(null);
   const plan = await lockstep.operator.createPlan({ filter: { ids: [letter.id] } });
-  expect(plan.matched).toBe(0);
+  expect(plan).toMatchObject({ matched: 0, refused: { undetermined: 1 } });
+  await lockstep.rpc("evm_setIntervalMining", 1);
   const resolved = await waitUntil(
     async () =>
       (await lockstep.letters()).find((each) => each.directiveId === id && each.state === "resolved"),
