@@ -125,10 +125,12 @@ export async function deliverEvent(
   });
 }
 
+/** Its `webhook-id` tells the source, since a receiver knows events by it, and two sources may give one id. */
 function deliveryOf(event: LeasedEvent, { source, key }: InboxAddress): Delivery {
   const { id, sequence, attempt, generation, body, contentType, admittedAtMs } = event;
   const replayed = generation > 0;
-  return { webhookId: id, sequence, source, key, attempt, replayed, body, contentType, admittedAtMs };
+  const webhookId = `${source}:${id}`;
+  return { webhookId, sequence, source, key, attempt, replayed, body, contentType, admittedAtMs };
 }
 
 /** Tells lanes that they have work. One that does not hear it rings by its own alarm. */

@@ -23,7 +23,7 @@ describe("the end of a lease", () => {
     expect(world.deliveries.length).toBeGreaterThan(4);
     world.answer = () => delivered;
     await world.consume(doorbell());
-    expect(world.deliveries.map(({ webhookId }) => webhookId)).toEqual(ids(20));
+    expect(world.deliveries.map(({ webhookId }) => webhookId)).toEqual(ids(20).map((id) => `shop:${id}`));
   });
 
   test("shortens the time of a destination that is given more than a lease", async () => {
@@ -44,7 +44,7 @@ describe("the end of a lease", () => {
     expect(inbox.events[0]?.effects?.map(({ state }) => state)).toEqual(["done", "done"]);
     expect(
       world.deliveries.map(({ destination, webhookId }) => `${destination} ${webhookId}`).slice(0, 2),
-    ).toEqual(["receiver e1", "second e1"]);
+    ).toEqual(["receiver shop:e1", "second shop:e1"]);
   });
 
   test("lets no directive begin", async () => {

@@ -311,11 +311,13 @@ export class World {
     };
   }
 
-  /** Ids of the deliveries that were answered with success, the first time of each. */
+  /** Ids of the events whose deliveries were answered with success, the first time of each. */
   received(destination = "receiver"): string[] {
     return [
       ...new Set(
-        this.#received.filter((at) => at.destination === destination).map(({ webhookId }) => webhookId),
+        this.#received
+          .filter((at) => at.destination === destination)
+          .map(({ webhookId, source }) => webhookId.slice(`${source}:`.length)),
       ),
     ];
   }

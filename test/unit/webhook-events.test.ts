@@ -57,6 +57,14 @@ describe("an event", () => {
     expect(world.registered).toEqual([CUSTOMER.name]);
   });
 
+  test("is not taken for another source's event of the same id by a receiver of both", async () => {
+    const world = new World();
+    const inboxes = [CUSTOMER, inboxOfKey("other", "customer-1")];
+    for (const inbox of inboxes) world.inbox(inbox, "1");
+    await world.consume(...inboxes.map((inbox) => doorbell(inbox)));
+    expect(world.deliveries.map(({ webhookId }) => webhookId).toSorted()).toEqual(["other:1", "shop:1"]);
+  });
+
   test("is delivered with all that a receiver needs to know it again", async () => {
     const world = new World();
     world.inbox(CUSTOMER, "e1");
@@ -65,7 +73,7 @@ describe("an event", () => {
       {
         destination: "receiver",
         timeoutSeconds: 10,
-        webhookId: "e1",
+        webhookId: "shop:e1",
         sequence: 0,
         source: "shop",
         key: "customer-1",
@@ -144,7 +152,7 @@ describe("an ordering key", () => {
       expect(await world.consume(doorbell())).toEqual(["retry 7"]);
       world.nowMs += 7000;
     }
-    expect(world.deliveries.map(({ webhookId }) => webhookId)).toEqual(["e0", "e0", "e0", "e0", "e0"]);
+    expect(world.deliveries.map(({ webhookId }) => webhookId)).toEqual(Array(5).fill("shop:e0"));
     expect(inbox.events.slice(1).every(({ attempts }) => attempts === 0)).toBe(true);
     away = false;
     await consumeUntilDone(world);
@@ -179,7 +187,7 @@ describe("an ordering key", () => {
   ] as const)("%s after a permanent failure, as its source says", async (_, policy, states, received) => {
     const world = new World(toReceiver, { afterPermanentFailure: policy });
     const inbox = world.inbox(CUSTOMER, "e1", "e2", "e3");
-    world.answer = ({ webhookId }) => (webhookId === "e2" ? failure("forbidden") : delivered);
+    world.answer = ({ webhookId }) => (webhookId === "shop:e2" ? failure("forbidden") : delivered);
     expect(await world.consume(doorbell())).toEqual(["ack"]);
     expect(inbox.states()).toEqual(states);
     expect(world.received()).toEqual(received);
@@ -246,8 +254,8 @@ describe("an ordering key", () => {
     world.answer = ({ destination }) => (destination === "receiver" ? failure("gone") : delivered);
     expect(await world.consume(doorbell())).toEqual(["retry 10"]);
     expect(world.deliveries.map(({ destination, webhookId }) => `${destination} ${webhookId}`)).toEqual([
-      "receiver e1",
-      "second e1",
+      "receiver shop:e1",
+      "second shop:e1",
     ]);
     expect(inbox.events[0]?.effects?.map(({ state }) => state)).toEqual(["pending", "failed", "done"]);
     expect(inbox.events[0]?.attempts).toBe(1);

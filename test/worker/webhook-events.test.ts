@@ -65,9 +65,9 @@ test("events become directives and deliveries in the order of their admission, e
   expect(await ring(3)).toEqual(["ack", "ack", "ack"]);
   expect(await ring()).toEqual(["ack"]);
   expect(deliveries.map(({ webhookId, sequence, key }) => [webhookId, sequence, key])).toEqual([
-    ["e1", 0, CUSTOMER.key],
-    ["e2", 1, CUSTOMER.key],
-    ["e3", 2, CUSTOMER.key],
+    ["polar:e1", 0, CUSTOMER.key],
+    ["polar:e2", 1, CUSTOMER.key],
+    ["polar:e3", 2, CUSTOMER.key],
   ]);
   expect((await inbox().status()).counts).toEqual({ admitted: 3, settled: 3, dead: 0, inFlight: 0 });
   expect((await env.SEQUENCER.getByName(ACCOUNT).status()).counts).toMatchObject({ admitted: 3 });
@@ -81,7 +81,7 @@ test("an event that fails transiently keeps the others of its key waiting, and o
   answer = () => ({ kind: "transient", failure, status: 503, latencyMs: 1 });
   expect(await ring(3)).toEqual(["retry", "ack", "ack"]);
   expect(await ring()).toEqual(["ack"]);
-  expect(deliveries.map(({ webhookId }) => webhookId)).toEqual(["e1"]);
+  expect(deliveries.map(({ webhookId }) => webhookId)).toEqual(["polar:e1"]);
   expect(await inbox().event("e2")).toMatchObject({ status: "queued", attempts: 0 });
 });
 
@@ -89,7 +89,7 @@ test("an event that is refused for good becomes a letter of what the inbox says,
   for (const id of ["e1", "e2"]) await admit(id);
   const failure = { code: "forbidden", message: "the destination answered HTTP 403" } as const;
   answer = ({ webhookId }) =>
-    webhookId === "e1"
+    webhookId === "polar:e1"
       ? { kind: "permanent", failure, status: 403, latencyMs: 1 }
       : { kind: "delivered", status: 200, latencyMs: 1 };
   expect(await ring()).toEqual(["ack"]);
