@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { reasonSchema } from "./api.ts";
 import type { EventStatus, InboxStatusView } from "./webhook-event.ts";
 
 /** Times in what the API answers are ISO 8601 in UTC. */
@@ -84,4 +85,11 @@ export type InboxReport = z.infer<typeof inboxReportSchema>;
 export const inboxesPageSchema = z.object({
   inboxes: z.array(inboxReportSchema),
   next: z.string().nullable(),
+});
+
+const SEQUENCE_FORM = "must be the sequence of the event that is meant: a whole number, from 0";
+
+/** The body of `POST /v1/webhooks/{source}/inbox/skip`: with a sequence, only the head that has it is given up. */
+export const skipSchema = reasonSchema.extend({
+  sequence: z.int({ error: SEQUENCE_FORM }).nonnegative(SEQUENCE_FORM).optional(),
 });

@@ -28,9 +28,17 @@ export interface InboxProtocol {
   status(): Promise<InboxStatusView>;
   pause(reason: string, actor: string): Promise<InboxStatusView>;
   resume(reason: string, actor: string): Promise<InboxStatusView>;
-  /** Gives up the event that the others wait for: it becomes a dead letter. */
-  skipHead(reason: string, actor: string): Promise<InboxStatusView>;
+  /**
+   * Gives up the event that the others wait for: it becomes a dead letter. With a sequence, only if that is the head
+   * still, so that an event that took the place of the one that was meant is not given up.
+   */
+  skipHead(reason: string, actor: string, sequence: number | null): Promise<SkipAnswer>;
 }
+
+export type SkipAnswer =
+  | { readonly kind: "skipped"; readonly status: InboxStatusView }
+  /** Another is the head, or none: nothing changed. */
+  | { readonly kind: "not-head"; readonly head: number | null };
 
 /** Compare-and-set on (id, digest, generation), only from `dead`, so that two replays never both send one. */
 export type EventReadmissionAnswer =

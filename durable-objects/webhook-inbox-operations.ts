@@ -26,18 +26,25 @@ export function resumeInbox(inbox: InboxState, reason: string, actor: string, { 
 /**
  * Gives the head up: a dead letter, which may be replayed. A lease that holds it is revoked, so that what its consumer
  * says of it later changes nothing; what that consumer does meanwhile, it may do once more than was counted.
+ * @param sequence the head that is meant; null for whichever it is
+ * @returns the head that was given up; null where none was
  */
-export function skipHead(inbox: InboxState, reason: string, actor: string, moment: InboxMoment): void {
+export function skipHead(
+  inbox: InboxState,
+  { reason, actor, sequence }: { reason: string; actor: string; sequence: number | null },
+  moment: InboxMoment,
+): number | null {
   const { header } = inbox;
   const { nowMs } = moment;
   expireLease(inbox, moment);
   const head = headOf(inbox, moment);
   const record = head === null ? undefined : inbox.event(head);
-  if (record === undefined) return;
+  if (record === undefined || (sequence !== null && sequence !== head)) return null;
   if (isLent(header, record.sequence)) endLease(inbox, moment);
   inbox.addEvent({ atMs: nowMs, kind: "skipped", detail: `event ${record.id}, ${actor}: ${reason}` });
   die(inbox, record, { code: "skipped", message: `${actor}: ${reason}`, atMs: nowMs }, moment);
   header.prompt = true;
+  return head;
 }
 
 /** The event that the others wait for: the oldest queued one. A late one that nobody waits for only where it is alone. */

@@ -16,6 +16,7 @@ import type {
   InboxSettlement,
   InboxStatusView,
   InboxTakeAnswer,
+  SkipAnswer,
 } from "../domain/webhook-event.ts";
 import { DEFAULT_INBOX_POLICY } from "../domain/webhook-source.ts";
 import config from "../lockstep.config.ts";
@@ -108,8 +109,15 @@ export class WebhookInbox extends DurableObject<InboxEnv> {
     return this.#operate((inbox, moment) => resumeInbox(inbox, reason, actor, moment));
   }
 
-  skipHead(reason: string, actor: string): InboxStatusView {
-    return this.#operate((inbox, moment) => skipHead(inbox, reason, actor, moment));
+  skipHead(reason: string, actor: string, sequence: number | null): SkipAnswer {
+    const nothing: SkipAnswer = { kind: "not-head", head: null };
+    return (
+      this.#event((inbox, moment): SkipAnswer => {
+        const skipped = skipHead(inbox, { reason, actor, sequence }, moment);
+        const status = inboxStatus(inbox, moment);
+        return skipped === null ? { kind: "not-head", head: status.head } : { kind: "skipped", status };
+      }) ?? nothing
+    );
   }
 
   override async alarm(): Promise<void> {

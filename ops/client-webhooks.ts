@@ -9,7 +9,7 @@ import {
 } from "../domain/api-webhooks.ts";
 import type { Transport } from "./client-transport.ts";
 
-export type InboxCommand = "pause" | "resume" | "skip";
+export type InboxCommand = "pause" | "resume";
 
 /** An inbox of a source: that of an ordering key, or a shard of the events that have none. */
 export type InboxTarget = { readonly key: string } | { readonly shard: number };
@@ -34,10 +34,20 @@ export interface WebhookCalls {
     command: InboxCommand,
     reason: string,
   ): Promise<InboxReport>;
+  /** Gives the head up; with a sequence, only the head that has it: 409 where another is the head by now. */
+  skipHead(
+    source: string,
+    target: InboxTarget,
+    action: { readonly reason: string; readonly sequence?: number | undefined },
+  ): Promise<InboxReport>;
 }
 
 export function webhookCalls({ get, post }: Transport): WebhookCalls {
   const sourcePath = (source: string) => `/v1/webhooks/${encodeURIComponent(source)}`;
+  const actionPath = (source: string, target: InboxTarget, action: string) => {
+    const inbox = "key" in target ? `key=${encodeURIComponent(target.key)}` : `shard=${target.shard}`;
+    return `${sourcePath(source)}/inbox/${action}?${inbox}`;
+  };
 
   return {
     eventsPage: (source, page = {}) => get(`${sourcePath(source)}/events`, eventsPageSchema, page),
@@ -45,9 +55,8 @@ export function webhookCalls({ get, post }: Transport): WebhookCalls {
       get(`${sourcePath(source)}/events/${encodeURIComponent(id)}`, eventReportSchema, { ...inbox }),
     inboxesPage: (source, page = {}) => get(`${sourcePath(source)}/inboxes`, inboxesPageSchema, page),
     inbox: (source, target) => get(`${sourcePath(source)}/inbox`, inboxReportSchema, { ...target }),
-    commandInbox(source, target, command, reason) {
-      const inbox = "key" in target ? `key=${encodeURIComponent(target.key)}` : `shard=${target.shard}`;
-      return post(`${sourcePath(source)}/inbox/${command}?${inbox}`, inboxReportSchema, { reason });
-    },
+    commandInbox: (source, target, command, reason) =>
+      post(actionPath(source, target, command), inboxReportSchema, { reason }),
+    skipHead: (source, target, action) => post(actionPath(source, target, "skip"), inboxReportSchema, action),
   };
 }

@@ -43,7 +43,9 @@ export interface ProducerEnv extends AuthEnv {
   };
   readonly DIRECTIVES: EnqueueEnv["DIRECTIVES"];
   readonly WEBHOOK_INBOX: {
-    getByName(name: InboxName): Pick<InboxProtocol, "admit" | "events" | "event" | "status" | InboxCommand>;
+    getByName(
+      name: InboxName,
+    ): Pick<InboxProtocol, "admit" | "events" | "event" | "status" | InboxCommand | "skipHead">;
   };
   readonly WEBHOOK_INDEX: IndexNamespace<keyof IndexProtocol>;
   readonly WEBHOOK_EVENTS: WebhooksEnv["WEBHOOK_EVENTS"];

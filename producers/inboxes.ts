@@ -2,11 +2,11 @@
  * In: an operator's questions about the events and inboxes of a source, and their pause, resume or skip.
  * Out: what the inboxes say, with times in ISO 8601.
  * On failure: 400 names each parameter that is wrong; 404 for an unknown source, an unknown event, and an inbox to which
- * nothing was ever admitted (none comes to be by asking); 409 where there is nothing to skip. An inbox that does not
+ * nothing was ever admitted (none comes to be by asking); 409 where the head to skip is another, or none. An inbox that does not
  * answer goes to the application's error handler.
  */
 import type { z } from "zod";
-import type { eventsPageSchema, inboxesPageSchema } from "../domain/api-webhooks.ts";
+import { skipSchema, type eventsPageSchema, type inboxesPageSchema } from "../domain/api-webhooks.ts";
 import { problem, type Actor } from "../domain/api.ts";
 import type { Config } from "../domain/config.ts";
 import {
@@ -23,7 +23,7 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { indexOf, latestOf, type IndexNamespace } from "./event-index.ts";
 import { eventReport, eventSummary, inboxReport } from "./inbox-report.ts";
 import { readQuery } from "./query.ts";
-import { readReason } from "./request-body.ts";
+import { readAction, readReason } from "./request-body.ts";
 import {
   eventQuery,
   eventsQuery,
@@ -35,13 +35,14 @@ import {
 
 export interface InboxesEnv {
   readonly WEBHOOK_INBOX: {
-    getByName(name: InboxName): Pick<InboxProtocol, "events" | "event" | "status" | InboxCommand>;
+    getByName(
+      name: InboxName,
+    ): Pick<InboxProtocol, "events" | "event" | "status" | InboxCommand | "skipHead">;
   };
   readonly WEBHOOK_INDEX: IndexNamespace<"find" | "latest">;
 }
 
-/** `skipHead` gives up the event that the others wait for: it becomes a dead letter. */
-export type InboxCommand = "pause" | "resume" | "skipHead";
+export type InboxCommand = "pause" | "resume";
 
 /** The inboxes of a source that were ever admitted to, in the order of their names, after the given one. */
 export type ListInboxes<Env> = (
@@ -198,10 +199,37 @@ export async function commandInbox(
   const reason = await readReason(request);
   if (!reason.ok) return reason.error;
   const inbox = env.WEBHOOK_INBOX.getByName(address.value.name);
-  const { nextSequence, head } = await inbox.status();
-  if (nextSequence === 0) return unknownInbox();
-  if (command === "skipHead" && head === null) return problem(409, "No event of the inbox waits.");
+  if ((await inbox.status()).nextSequence === 0) return unknownInbox();
   return Response.json(inboxReport(address.value, await inbox[command](reason.value, actor.name)));
+}
+
+/** Gives up the event that the others wait for. The inbox's log keeps the reason with the actor's name. */
+export async function skipHead(
+  sourceName: string,
+  request: Request,
+  env: InboxesEnv,
+  config: Config,
+  actor: Actor,
+): Promise<Response> {
+  const address = namedInbox(sourceName, request.url, config);
+  if (!address.ok) return address.error;
+  const action = await readAction(request, skipSchema, "{ reason, sequence? }");
+  if (!action.ok) return action.error;
+  const { reason, sequence = null } = action.value;
+  const inbox = env.WEBHOOK_INBOX.getByName(address.value.name);
+  if ((await inbox.status()).nextSequence === 0) return unknownInbox();
+  const answer = await inbox.skipHead(reason, actor.name, sequence);
+  switch (answer.kind) {
+    case "skipped":
+      return Response.json(inboxReport(address.value, answer.status));
+    case "not-head":
+      return problem(409, notHead(sequence, answer.head));
+  }
+}
+
+function notHead(sequence: number | null, head: number | null): string {
+  if (sequence === null || head === null) return "No event of the inbox waits.";
+  return `Event ${sequence} is not the head: the others wait for event ${head}. Look at the inbox again.`;
 }
 
 function sourceOf(config: Config, name: string): Result<WebhookSource, Response> {

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { problem, reasonSchema } from "../domain/api.ts";
 import { fieldProblems } from "../domain/directive.ts";
 import { err, ok, type Result } from "../domain/result.ts";
@@ -16,15 +17,25 @@ export async function readJson(request: Request, maxBytes: number): Promise<Resu
   return text.ok ? parseJson(withoutByteOrderMark(text.value)) : text;
 }
 
-const MAX_REASON_BYTES = 16 * 1024;
+const MAX_ACTION_BYTES = 16 * 1024;
 
 /** Reads the body of an operator's action, `{ reason }`. Error: the answer to give. */
 export async function readReason(request: Request): Promise<Result<string, Response>> {
-  const body = await readJson(request, MAX_REASON_BYTES);
+  const action = await readAction(request, reasonSchema, "{ reason }");
+  return action.ok ? ok(action.value.reason) : action;
+}
+
+/** Reads the small body of an operator's action. Error: the answer to give, which names the `form` it must have. */
+export async function readAction<Action>(
+  request: Request,
+  schema: z.ZodType<Action>,
+  form: string,
+): Promise<Result<Action, Response>> {
+  const body = await readJson(request, MAX_ACTION_BYTES);
   if (!body.ok) return body;
-  const parsed = reasonSchema.safeParse(body.value, { reportInput: true });
-  if (parsed.success) return ok(parsed.data.reason);
-  return err(problem(400, "The body must be { reason }.", { errors: fieldProblems(parsed.error) }));
+  const parsed = schema.safeParse(body.value, { reportInput: true });
+  if (parsed.success) return ok(parsed.data);
+  return err(problem(400, `The body must be ${form}.`, { errors: fieldProblems(parsed.error) }));
 }
 
 /** The body as it came. Error: the answer to give: 413 when there are more than `maxBytes`, and the rest is not read. */

@@ -10,6 +10,7 @@ import {
   getEvents,
   getInbox,
   getInboxes,
+  skipHead,
   type InboxesEnv,
   type ListInboxes,
 } from "./inboxes.ts";
@@ -63,7 +64,7 @@ export function webhookRoutes<Env extends WebhooksEnv & InboxesEnv>(
     commandInbox("resume", req.param("source"), req.raw, env, config, actor),
   );
   app.post(skipHeadRoute.getRoutingPath(), ({ req, env, var: { actor } }) =>
-    commandInbox("skipHead", req.param("source"), req.raw, env, config, actor),
+    skipHead(req.param("source"), req.raw, env, config, actor),
   );
   return app;
 }

@@ -5,6 +5,7 @@ import {
   eventsPageSchema,
   inboxesPageSchema,
   inboxReportSchema,
+  skipSchema,
 } from "../domain/api-webhooks.ts";
 import { reasonSchema } from "../domain/api.ts";
 import type { InboxCommand } from "./inboxes.ts";
@@ -159,7 +160,12 @@ export const resumeInboxRoute = createRoute({
   path: "/v1/webhooks/{source}/inbox/resume",
 });
 export const skipHeadRoute = createRoute({
-  ...inboxCommand("skipHead", "Gives up the event that the others wait for: it becomes a dead letter"),
+  ...inboxAction("skipHead", "Gives up the event that the others wait for: it becomes a dead letter", {
+    ...json("Why, and which event: with a sequence, only the head that has it", named("Skip", skipSchema), {
+      reason: "the receiver will never take it",
+      sequence: 7,
+    }),
+  }),
   path: "/v1/webhooks/{source}/inbox/skip",
 });
 
@@ -173,20 +179,18 @@ function inboxResponses() {
 }
 
 function inboxCommand(command: InboxCommand, summary: string) {
+  const reason = json("Why", named("Reason", reasonSchema), { reason: "the receiver is repaired" });
+  return { ...inboxAction(`${command}Inbox`, summary, reason), responses: inboxResponses() };
+}
+
+function inboxAction<Body extends object>(operationId: string, summary: string, body: Body) {
   return {
     method: "post" as const,
-    operationId: command === "skipHead" ? command : `${command}Inbox`,
+    operationId,
     summary,
     description: "The inbox's log keeps who asked, and why.",
     tags: TAGS,
-    request: {
-      params: z.object({ source }),
-      query: inboxQuery,
-      body: {
-        ...json("Why", named("Reason", reasonSchema), { reason: "the receiver is repaired" }),
-        required: true,
-      },
-    },
-    responses: { ...inboxResponses(), 409: refusal("`skip` where no event waits") },
+    request: { params: z.object({ source }), query: inboxQuery, body: { ...body, required: true } },
+    responses: { ...inboxResponses(), 409: refusal("No event waits, or another than the one that is meant") },
   };
 }

@@ -101,9 +101,8 @@ export const addInboxes: AddCommands = (parent, cli) => {
   const commands: Readonly<Record<InboxCommand, string>> = {
     pause: "handles no more events until it is resumed; events still come in",
     resume: "goes on where it was",
-    skip: "gives up the oldest unsettled event: it becomes a dead letter, and the next goes on",
   };
-  for (const name of ["pause", "resume", "skip"] as const) {
+  for (const name of ["pause", "resume"] as const) {
     const command = inbox
       .command(name)
       .description(commands[name])
@@ -122,6 +121,26 @@ export const addInboxes: AddCommands = (parent, cli) => {
       `lockstep inbox ${name} github --shard 3 --reason "order 7 is wrong"`,
     );
   }
+  const skip = inbox
+    .command("skip")
+    .description(
+      "gives up the event that the others wait for: it becomes a dead letter, and the next goes on",
+    )
+    .argument("<source>", "the source's name")
+    .option("--key <key>", "the inbox of this ordering key")
+    .option("--shard <number>", "the inbox of this shard", wholeNumber(0, MOST_SHARD))
+    .option("--sequence <number>", "only if this event is the head still", wholeNumber(0))
+    .addOption(reasonOption())
+    .action(async (source, { key, shard, sequence, reason }) => {
+      const output = cli.output();
+      const report = await cli.client().skipHead(source, targetOf({ key, shard }), { reason, sequence });
+      output.answer(report, () => inboxText(output, report));
+    });
+  examples(
+    skip,
+    'lockstep inbox skip polar --key cus_81 --sequence 7 --reason "order 7 is wrong"',
+    'lockstep inbox skip github --shard 3 --reason "order 7 is wrong"',
+  );
 };
 
 function targetOf({ key, shard }: { key?: string | undefined; shard?: number | undefined }): InboxTarget {

@@ -304,7 +304,9 @@ export class InboxWorld {
   skip(): void {
     const lease = this.#flights.find(({ work }) => work.token === this.#current?.token);
     const dead = new Set(this.invariants.dead());
-    this.#event(() => skipHead(this.inbox, "model", "operator", this.moment));
+    this.#event(() =>
+      skipHead(this.inbox, { reason: "model", actor: "operator", sequence: null }, this.moment),
+    );
     const skipped = this.invariants.dead().find((sequence) => !dead.has(sequence));
     // One whose handler failed under this lease is lent no more, even if it was readmitted since.
     const holds = lease?.work.events.some(

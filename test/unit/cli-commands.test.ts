@@ -161,6 +161,13 @@ const CASES: readonly Case[] = [
     sends: { reason },
     answer: inbox,
   },
+  {
+    argv: ["inbox", "skip", "polar", "--key", "a&b", "--sequence", "7", ...because],
+    asks: "POST /v1/webhooks/polar/inbox/skip",
+    query: "key=a%26b",
+    sends: { reason, sequence: 7 },
+    answer: inbox,
+  },
   ...["pause", "resume"].map((command) => ({
     argv: ["inbox", command, "polar", "--key", "a&b", ...because],
     asks: `POST /v1/webhooks/polar/inbox/${command}`,

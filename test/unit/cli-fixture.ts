@@ -8,6 +8,7 @@ import {
   resubmitRequestSchema,
 } from "../../domain/api-letters.ts";
 import { reasonSchema, type Problem } from "../../domain/api.ts";
+import { skipSchema } from "../../domain/api-webhooks.ts";
 import { runCommandLine } from "../../ops/cli/program.ts";
 import { Interrupted } from "../../ops/cli/exit.ts";
 import type { Terminal } from "../../ops/cli/terminal.ts";
@@ -45,7 +46,8 @@ const BODIES: readonly (readonly [RegExp, z.ZodType])[] = [
   [/^POST \/v1\/dlq\/letters\/[^/]+\/resolve$/, resolveRequestSchema],
   [/^POST \/v1\/dlq\/letters\/[^/]+\/resubmit$/, resubmitRequestSchema],
   [/^POST \/v1\/dlq\/reconcile$/, z.strictObject({ ids: z.array(z.string()).optional() })],
-  [/^POST .*\/(pause|resume|repair|cancel|skip|discard)$/, reasonSchema],
+  [/^POST .*\/(pause|resume|repair|cancel|discard)$/, reasonSchema],
+  [/^POST .*\/inbox\/skip$/, skipSchema],
 ];
 
 export async function startFakeWorker(): Promise<FakeWorker> {

@@ -218,6 +218,21 @@ describe("an inbox", () => {
     ]);
   });
 
+  test("gives up the event that was meant, and no other", async () => {
+    const bindings = new FakeBindings();
+    for (const id of ["evt_0", "evt_1"]) await admit(bindings, id, "cus_1");
+    const skip = (sequence: unknown) =>
+      call(bindings, "POST", path("inbox/skip?key=cus_1"), { body: { ...reason, sequence } });
+    const passed = await problemOf(await skip(7));
+    expect(passed.status).toBe(409);
+    expect(passed.detail).toContain("Event 7 is not the head: the others wait for event 0.");
+    const wrong = await problemOf(await skip("7"));
+    expect(wrong.errors?.map(({ field }) => field)).toEqual(["sequence"]);
+    expect(bindings.inboxes.commands).toEqual([]);
+    expect((await skip(0)).status).toBe(200);
+    expect(bindings.inboxes.commands).toHaveLength(1);
+  });
+
   test("with nothing to skip is 409", async () => {
     const bindings = new FakeBindings();
     await admit(bindings, "evt_0", "cus_1");

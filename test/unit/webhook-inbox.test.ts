@@ -289,12 +289,23 @@ test("an event that kills its consumers is found out, and those around it are se
 test("a head that is skipped revokes the lease that holds it, and those behind it go on at once", () => {
   admit(3);
   const { token } = work();
-  skipHead(inbox, "poison", "ada", moment());
+  skipHead(inbox, { reason: "poison", actor: "ada", sequence: 0 }, moment());
   expect(inboxAlarmMs(inbox, moment())).toBe(nowMs);
   const results = [{ sequence: 0, effects: [DONE] }];
   expect(settleEvents(inbox, { token, results, renew: true }, moment())).toEqual({ kind: "stale" });
   expect(stateOf(0)).toBe("dead");
   expect(lent(work())).toEqual([1, 2]);
+});
+
+test("a head that is settled while an operator skips it does not make the next one be given up", () => {
+  admit(3);
+  settle(work().token, { 0: DONE });
+  const skip = (sequence: number) => skipHead(inbox, { reason: "poison", actor: "ada", sequence }, moment());
+  expect(skip(0)).toBeNull();
+  expect(skip(2)).toBeNull();
+  expect([0, 1, 2].map(stateOf)).toEqual(["settled", "queued", "queued"]);
+  expect(skip(1)).toBe(1);
+  expect([0, 1, 2].map(stateOf)).toEqual(["settled", "dead", "queued"]);
 });
 
 test("doorbells that nobody answers come ever more slowly, down to one a minute", () => {

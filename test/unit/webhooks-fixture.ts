@@ -175,7 +175,12 @@ export class FakeInboxes {
       },
       pause: command("pause"),
       resume: command("resume"),
-      skipHead: command("skipHead"),
+      skipHead: async (reason, actor, sequence) => {
+        const { head } = statusOf(events().length);
+        if (head === null || (sequence !== null && sequence !== head)) return { kind: "not-head", head };
+        const status = await command("skipHead")(reason, actor);
+        return { kind: "skipped", status };
+      },
     };
   }
 

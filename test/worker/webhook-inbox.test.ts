@@ -228,7 +228,11 @@ test("an operator pauses, resumes and skips, with reason and name in the log", a
     reason: "ada: maintenance",
   });
   await stub().plan(token, [{ sequence: 0, effects: [deliver], failure: null }]);
-  expect(await stub().skipHead("poison", "ada")).toMatchObject({ head: 1, counts: { dead: 1 } });
+  expect(await stub().skipHead("poison", "ada", 1)).toEqual({ kind: "not-head", head: 0 });
+  expect(await stub().skipHead("poison", "ada", 0)).toMatchObject({
+    kind: "skipped",
+    status: { head: 1, counts: { dead: 1 } },
+  });
   expect(await stub().settle({ token, results: [{ sequence: 0, effects: [done] }], renew: true })).toEqual({
     kind: "stale",
   });
