@@ -3,6 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { endWithThisProgram } from "./leash.ts";
 
 export interface AnvilOptions {
   /** 0 asks for a free one: read it from the `url`. */
@@ -55,7 +56,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
       stdio: ["ignore", options.quiet ? "ignore" : "inherit", "pipe"],
     },
   );
-  const release = endWithParent(child);
+  const release = child.pid === undefined ? undefined : endWithThisProgram(child.pid, "process");
   const errors = lastLines(child, options.quiet);
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(`anvil could not be started: ${error.message}`));
@@ -66,7 +67,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   let gone: string | null = null;
   void ended.then((sentence) => {
     gone = sentence;
-    release();
+    release?.();
   });
   const stop = async (): Promise<void> => {
     if (gone !== null) return;
@@ -87,36 +88,6 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   }
   if (child.pid === undefined) throw new Error("anvil has no process id");
   return { url, pid: child.pid, stop, ended };
-}
-
-const running = new Set<ChildProcess>();
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** No node outlives this process, unless it is killed with SIGKILL. Gives the undoing. */
-function endWithParent(child: ChildProcess): () => void {
-  if (running.size === 0) {
-    process.on("exit", endAll);
-    for (const signal of SIGNALS) process.on(signal, endBySignal);
-  }
-  running.add(child);
-  return () => {
-    running.delete(child);
-    if (running.size > 0) return;
-    process.off("exit", endAll);
-    for (const signal of SIGNALS) process.off(signal, endBySignal);
-  };
-}
-
-function endAll(): void {
-  for (const child of running) child.kill("SIGTERM");
-}
-
-/** A signal ends a process without `exit`. Where somebody else listens, they decide, and `exit` follows. */
-function endBySignal(signal: NodeJS.Signals): void {
-  if (process.listenerCount(signal) > 1) return;
-  endAll();
-  process.off(signal, endBySignal);
-  process.kill(process.pid, signal);
 }
 
 /** The native node that npm installed for this platform. */

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { endWithThisProgram } from "./leash.ts";
 import { groupLives, killGroup } from "./process-table.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -45,8 +46,7 @@ export function startWrangler(args: readonly string[], options: WranglerOptions)
   });
   const { pid } = child;
   if (pid === undefined) throw new Error("wrangler could not be started: run npm install");
-  const killWithParent = (): void => killGroup(pid);
-  process.once("exit", killWithParent);
+  const release = endWithThisProgram(pid, "group");
   let exitCode: number | null = null;
   child.once("exit", (code) => (exitCode = code ?? 1));
   const tail = keepTail(child, logFile, options.line);
@@ -59,7 +59,7 @@ export function startWrangler(args: readonly string[], options: WranglerOptions)
     // Ended ones count as members until init has reaped them, which may take it a while.
     const gone = { what: "the end of wrangler's processes", withinMs: REAP_WITHIN_MS, everyMs: 20 };
     await waitUntil(() => (groupLives(pid) ? undefined : true), gone).catch(() => undefined);
-    process.off("exit", killWithParent);
+    release();
   };
   return { pid, exitCode: () => exitCode, tail, stop };
 }

@@ -33,7 +33,7 @@ describe("a local node", () => {
     await expect(fetch(node.url)).rejects.toThrow("fetch failed");
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)(
+  it.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)(
     "ends with the process that started it when that gets %s",
     async (signal) => {
       const script =
