@@ -9,6 +9,7 @@ import {
   tallySchema,
   type CallersRun,
   type LaneRun,
+  type Naming,
   type Question,
   type Tally,
 } from "./reports.ts";
@@ -16,7 +17,7 @@ import type { Target } from "./submissions.ts";
 
 /** The bench's own Worker, which is the product with its costs counted, and has lanes worked from inside. */
 export interface BenchWorker extends Target {
-  lane(account: string, batch: number, sequences: number): Promise<LaneRun>;
+  lane(account: string, batch: number, sequences: number, ids?: Naming): Promise<LaneRun>;
   callers(account: string, callers: number, rounds: number): Promise<CallersRun>;
   stagger(callers: number, staggerMs: number): Promise<CallersRun>;
   fill(account: string, rows: number): Promise<void>;
@@ -67,7 +68,8 @@ export async function startBenchWorker(options: {
     url,
     chainUrl,
     operatorToken: tokens.operator,
-    lane: (account, batch, sequences) => ask({ run: "lane", account, batch, sequences }, laneRunSchema),
+    lane: (account, batch, sequences, ids = "random") =>
+      ask({ run: "lane", account, batch, sequences, ids }, laneRunSchema),
     callers: (account, callers, rounds) =>
       ask({ run: "callers", account, callers, rounds }, callersRunSchema),
     stagger: (callers, staggerMs) => ask({ run: "stagger", callers, staggerMs }, callersRunSchema),

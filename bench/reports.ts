@@ -48,9 +48,18 @@ export type Tally = z.infer<typeof tallySchema>;
 
 export const filledSchema = z.object({ filled: z.number() });
 
+/** How directives are named: at random, as UUIDv4 does, or by the time of their making, as UUIDv7 and ULID do. */
+export type Naming = "random" | "by-time";
+
 /** What the bench's Worker is asked, by POST to `/bench`. */
 export const questionSchema = z.discriminatedUnion("run", [
-  z.object({ run: z.literal("lane"), account: z.string(), batch: z.number(), sequences: z.number() }),
+  z.object({
+    run: z.literal("lane"),
+    account: z.string(),
+    batch: z.number(),
+    sequences: z.number(),
+    ids: z.enum(["random", "by-time"]),
+  }),
   z.object({ run: z.literal("callers"), account: z.string(), callers: z.number(), rounds: z.number() }),
   z.object({ run: z.literal("stagger"), callers: z.number(), staggerMs: z.number() }),
   /** Makes the account's lane one that has settled so many more directives. */

@@ -22,7 +22,10 @@ export async function killDirectives(
 ): Promise<void> {
   for (let dead = 0; dead < directives; dead += FLIGHT) {
     const count = Math.min(FLIGHT, directives - dead);
-    await lane.admit(account, Array.from({ length: count }, admission));
+    await lane.admit(
+      account,
+      Array.from({ length: count }, () => admission()),
+    );
     let work = workOf(await lane.take(account, "bench"));
     if (work.range.length === 0) {
       const reading = { sequence: chainSequence };

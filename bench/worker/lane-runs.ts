@@ -2,7 +2,7 @@
 import { encodePayload } from "../../domain/directive.ts";
 import type { AccountId } from "../../domain/ids.ts";
 import type { Admission, SequencerProtocol, SignedEntry, Work } from "../../domain/lane.ts";
-import type { CallersRun, LaneRun } from "../reports.ts";
+import type { CallersRun, LaneRun, Naming } from "../reports.ts";
 
 export type BenchedLane = Pick<
   SequencerProtocol,
@@ -21,10 +21,12 @@ const NOTHING = { outcomes: [], refusals: [], outage: null, reading: null, renew
 export async function workLane(
   lane: BenchedLane,
   account: AccountId,
-  { batch, sequences }: { readonly batch: number; readonly sequences: number },
+  { batch, sequences, ids }: { readonly batch: number; readonly sequences: number; readonly ids: Naming },
 ): Promise<LaneRun> {
   const flights = Math.ceil(sequences / batch);
-  const admissions = Array.from({ length: flights }, () => Array.from({ length: batch }, admission));
+  const admissions = Array.from({ length: flights }, () =>
+    Array.from({ length: batch }, () => admission(ids)),
+  );
   // Made before, since this is no part of what is measured.
   const signed = Array.from({ length: flights * batch }, transaction);
   const bound: number[] = [];
@@ -109,7 +111,7 @@ export async function ask(
   await readChain(lane, account);
   let ms = 0;
   for (let round = 0; round < rounds; round += 1) {
-    const directives = Array.from({ length: callers }, admission);
+    const directives = Array.from({ length: callers }, () => admission());
     const begunMs = performance.now();
     await Promise.all(directives.map(caller));
     ms += performance.now() - begunMs;
@@ -187,8 +189,19 @@ const PAYLOAD = encodePayload({
 });
 
 /** A transfer that no other directive is. */
-export function admission(): Admission {
-  return { id: crypto.randomUUID(), digest: hex64(), payload: PAYLOAD, expiresAtMs: null };
+export function admission(ids: Naming = "random"): Admission {
+  const id = ids === "random" ? crypto.randomUUID() : idByTime();
+  return { id, digest: hex64(), payload: PAYLOAD, expiresAtMs: null };
+}
+
+let made = 0;
+
+/** As long as a UUID, and after each that was made before it. */
+function idByTime(): string {
+  made += 1;
+  const time = Date.now().toString(16).padStart(12, "0");
+  const count = made.toString(16).padStart(6, "0");
+  return `${time}-${count}-${crypto.randomUUID().slice(0, 16)}`;
 }
 
 interface Transaction {
