@@ -3,6 +3,7 @@ import type { ConfirmAnswer, Evidence, TransactionView, Unconfirmed } from "../d
 import { expireLeases, slotsOf } from "./sequencer-lease.ts";
 import { promoteHead } from "./sequencer-settlement.ts";
 import {
+  DEGRADED_AFTER,
   advanceFloor,
   bareSlot,
   failed,
@@ -137,7 +138,7 @@ function own(
 /** A look-up failed: after three in a row the lane is degraded until one succeeds. */
 export function lookUpFailed(lane: LaneState, failure: Failure, { nowMs }: Moment): void {
   lane.header.lookUpFailures += 1;
-  if (lane.header.lookUpFailures !== 3) return;
+  if (lane.header.lookUpFailures !== DEGRADED_AFTER) return;
   lane.addEvent({
     atMs: nowMs,
     kind: "degraded",

@@ -11,6 +11,7 @@ import { unreachable } from "../domain/result.ts";
 import { retryDelaySeconds } from "../domain/retry.ts";
 import { endLease, expireLeases, liveLease, oldestAdmission, slotsOf, take } from "./sequencer-lease.ts";
 import {
+  DEGRADED_AFTER,
   bareSlot,
   die,
   failed,
@@ -237,9 +238,9 @@ function settleOutage(
   { outage, reading, outcomes }: Settlement,
   moment: Moment,
 ): void {
-  const { header } = lane;
   if (outage === null) {
-    if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted")) header.outage = null;
+    if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted"))
+      endOutage(lane, moment);
     return;
   }
   tally(lane, { kind: "unavailable", failure: outage });
@@ -267,6 +268,15 @@ function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, policy, ra
     notBeforeMs: nowMs + delaySeconds * 1000,
     failure,
   };
+  if (attempts !== DEGRADED_AFTER) return;
+  lane.addEvent({ atMs: nowMs, kind: "degraded", detail: `${failure.code}: ${failure.message}` });
+}
+
+function endOutage(lane: LaneState, { nowMs }: Moment): void {
+  const { outage } = lane.header;
+  lane.header.outage = null;
+  if (outage === null || outage.attempts < DEGRADED_AFTER) return;
+  lane.addEvent({ atMs: nowMs, kind: "recovered", detail: "the chain answers again" });
 }
 
 /** The breaker: a broken credential costs `breakerAfter` letters, not the whole backlog. */

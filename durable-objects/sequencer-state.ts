@@ -284,9 +284,12 @@ export function wantsBurn(slot: Slot): boolean {
   return slot.burning && !slot.transactions.some((transaction) => transaction.noop && isExposed(transaction));
 }
 
-/** Three look-ups failed in a row: the lane takes no new work, and probes. */
+/** So many failures in a row, of look-ups or of the endpoint as a whole, make a lane degraded. */
+export const DEGRADED_AFTER = 3;
+
+/** The lane takes no new work, and probes. */
 export function isLookUpBroken({ lookUpFailures }: LaneHeader): boolean {
-  return lookUpFailures >= 3;
+  return lookUpFailures >= DEGRADED_AFTER;
 }
 
 /** Numbers that were given out, are not taken, and belong to no live lease: ascending. */

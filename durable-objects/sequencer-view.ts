@@ -8,6 +8,7 @@ import type {
   LetterKey,
 } from "../domain/lane.ts";
 import {
+  DEGRADED_AFTER,
   countsOf,
   holesOf,
   isLookUpBroken,
@@ -46,7 +47,7 @@ export function directiveFacts(lane: LaneState, id: string): DirectiveFacts | nu
     attempts: record.attempts + (slot === undefined || record.state === "review" ? 0 : 1),
     failure: record.failure,
     admittedAtMs: record.admittedAtMs,
-    updatedAtMs: record.updatedAtMs,
+    updatedAtMs: Math.max(record.updatedAtMs, slot?.signedAtMs ?? 0),
   };
 }
 
@@ -110,7 +111,7 @@ function statusOfLane(lane: LaneState, nowMs: number): { status: LaneStatus; rea
     return { status: "paused", reason: `${header.paused.actor}: ${header.paused.reason}` };
   if (header.degraded !== null) return { status: "degraded", reason: header.degraded.reason };
   if (isLookUpBroken(header)) return { status: "degraded", reason: "look-ups fail" };
-  if (header.outage !== null && header.outage.attempts >= 3)
+  if (header.outage !== null && header.outage.attempts >= DEGRADED_AFTER)
     return { status: "degraded", reason: `${header.outage.failure.code}: ${header.outage.failure.message}` };
   if (header.next === null) return { status: "initializing", reason: null };
   const holes = holesOf(lane);
