@@ -46,7 +46,7 @@ export interface ChainPolicy {
   readonly giveUpAfterSeconds: number;
   /** Payloads and raw bytes of what is settled are kept so long; ids, digests and outcomes stay for good. */
   readonly retentionSeconds: number;
-  /** So many credential failures in a row pause the lane. */
+  /** So many requests in a row for which the endpoint's HTTP 400, 401 or 403 blamed a directive pause the lane. */
   readonly breakerAfter: number;
 }
 

@@ -1,6 +1,12 @@
 import type { AccountId } from "../domain/ids.ts";
 import type { Admission, AdmissionAnswer } from "../domain/lane.ts";
-import { statusOf, type DirectiveRecord, type LaneState, type Moment } from "./sequencer-state.ts";
+import {
+  pausedSoFarMs,
+  statusOf,
+  type DirectiveRecord,
+  type LaneState,
+  type Moment,
+} from "./sequencer-state.ts";
 
 /**
  * Takes directives into the outbox. The id is the idempotency key: the same payload again is a duplicate, another
@@ -46,7 +52,7 @@ function newRecord(
     notBeforeMs: nowMs,
     expiresAtMs,
     budgetFromMs: nowMs,
-    pausedMsBefore: header.pausedMs + (header.paused === null ? 0 : nowMs - header.paused.sinceMs),
+    pausedMsBefore: pausedSoFarMs(header, nowMs),
     generation: 0,
     sequence: null,
     log: [],

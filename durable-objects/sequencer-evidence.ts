@@ -119,10 +119,10 @@ function own(
   );
   const ended = { ...record, sequence: slot.sequence, log: [...record.log, ...views], updatedAtMs: nowMs };
   const attempts = record.state === "review" ? record.attempts : record.attempts + 1;
+  lane.header.pruneAtMs ??= nowMs + policy.retentionSeconds * 1000;
   if (landed.success) {
     lane.putDirective({ ...ended, attempts, state: "confirmed" });
     lane.header.counts.settled += 1;
-    lane.header.pruneAtMs ??= nowMs + policy.retentionSeconds * 1000;
     return;
   }
   const failure = {

@@ -1,6 +1,8 @@
 import { isCredentialFailure, isPermanent, type TimedFailure } from "../domain/failure.ts";
 import type { Bump, Burn, RecordAnswer, SignedEntry, TakeAnswer } from "../domain/lane.ts";
 import {
+  unpausedMs,
+  isFailing,
   die,
   holesOf,
   isExposed,
@@ -181,12 +183,13 @@ function timeOver(
       atMs: nowMs,
     };
   }
+  const budgetMs = giveUpAfterSeconds * 1000;
   // An outage ends a directive only if it has itself lasted for the whole time budget.
   const { outage } = header;
   const lasting =
-    outage !== null && nowMs - outage.sinceMs >= giveUpAfterSeconds * 1000 ? outage.failure : null;
-  const cause = record.failure ?? lasting;
-  if (cause === null || workedMs(header, record, nowMs) < giveUpAfterSeconds * 1000) return null;
+    outage !== null && unpausedMs(header, nowMs) - outage.sinceMs >= budgetMs ? outage.failure : null;
+  const cause = isFailing(record) ? record.failure : lasting;
+  if (cause === null || workedMs(header, record, nowMs) < budgetMs) return null;
   return { code: "gave_up", message: `last failure: ${cause.code}: ${cause.message}`, atMs: nowMs };
 }
 
@@ -306,6 +309,7 @@ export function recordSigned(
       resendAtMs: lease.deadlineMs,
       signedAtMs: nowMs,
       burning: false,
+      failingSinceMs: null,
     });
     if (loan !== undefined) placed.push(loan.admission);
     lane.header.highestRecorded = Math.max(lane.header.highestRecorded ?? sequence, sequence);

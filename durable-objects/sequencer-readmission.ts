@@ -1,6 +1,12 @@
 import type { Admission, LetterKey, ReadmissionAnswer } from "../domain/lane.ts";
 import { admit } from "./sequencer-admission.ts";
-import { statusOf, type DirectiveRecord, type LaneState, type Moment } from "./sequencer-state.ts";
+import {
+  pausedSoFarMs,
+  statusOf,
+  type DirectiveRecord,
+  type LaneState,
+  type Moment,
+} from "./sequencer-state.ts";
 
 /**
  * R9: compare-and-set on (id, digest, generation), only from `dead`, so that two replays never both send one. With an
@@ -30,9 +36,9 @@ export function readmit(
     state: "queued",
     generation,
     notBeforeMs: moment.nowMs,
-    // The time budget begins anew: the cause is said to be gone.
-    budgetFromMs: moment.nowMs,
-    pausedMsBefore: header.pausedMs + (header.paused === null ? 0 : moment.nowMs - header.paused.sinceMs),
+    // The time budget begins anew: the cause is said to be gone. A failure of before does not count (`isFailing`).
+    budgetFromMs: Math.max(moment.nowMs, (record.failure?.atMs ?? 0) + 1),
+    pausedMsBefore: pausedSoFarMs(header, moment.nowMs),
     updatedAtMs: moment.nowMs,
   };
   lane.putDirective(readmitted);
@@ -56,5 +62,6 @@ function replace(
   lane.letterPaid(record.id);
   header.counts.dead -= 1;
   header.counts.settled += 1;
+  header.pruneAtMs ??= moment.nowMs + moment.policy.retentionSeconds * 1000;
   return { kind: "readmitted", generation: 0 };
 }

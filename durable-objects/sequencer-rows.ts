@@ -50,6 +50,8 @@ const flightSchema = z.array(
     resendAtMs: z.number(),
     signedAtMs: z.number(),
     burning: z.boolean(),
+    // Slots of before have none.
+    failingSinceMs: z.number().nullable().default(null),
   }),
 );
 const headerSchema = z.object({
@@ -126,6 +128,26 @@ const factsSchema = z.object({
   admittedAtMs: z.number(),
   updatedAtMs: z.number(),
 });
+
+/** A bound value is at most 2 MB, and a character at most three bytes. */
+const MAX_BOUND_CHARS = 600_000;
+
+/** Rows for `json_each`, in as few statements as bound values allow: a statement costs more than a row. */
+export function jsonRows(rows: readonly object[]): readonly string[] {
+  const statements: string[] = [];
+  let open: string[] = [];
+  let chars = 0;
+  for (const row of rows.map((each) => JSON.stringify(each))) {
+    if (open.length > 0 && chars + row.length > MAX_BOUND_CHARS) {
+      statements.push(`[${open.join(",")}]`);
+      open = [];
+      chars = 0;
+    }
+    open.push(row);
+    chars += row.length + 1;
+  }
+  return open.length === 0 ? statements : [...statements, `[${open.join(",")}]`];
+}
 
 export function readHeader(json: string): LaneHeader {
   return headerSchema.parse(JSON.parse(json));

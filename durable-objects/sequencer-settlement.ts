@@ -11,6 +11,9 @@ import { unreachable } from "../domain/result.ts";
 import { retryDelaySeconds } from "../domain/retry.ts";
 import { endLease, expireLeases, liveLease, oldestAdmission, slotsOf, take } from "./sequencer-lease.ts";
 import {
+  unpausedMs,
+  pausedSoFarMs,
+  isFailing,
   DEGRADED_AFTER,
   bareSlot,
   die,
@@ -20,7 +23,6 @@ import {
   isExposed,
   retreat,
   viewsOf,
-  workedMs,
   type DirectiveRecord,
   type LaneState,
   type Lease,
@@ -44,11 +46,14 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
   const outcomes = new Map(settlement.outcomes.map(({ hash, outcome }) => [hash, outcome]));
   for (const outcome of outcomes.values()) tally(lane, outcome);
   const blamed = blamedSlot(lane, lease, outcomes);
+  // R8: a node that is behind the lane simulates on a state that the lane has left.
+  const behind = settlement.reading !== null && settlement.reading.sequence < lane.header.floor;
+  const heads = new Set(lease.loans.flatMap(({ id, head }) => (head && !behind ? [id] : [])));
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
-    if (slot?.state === "open") settleSlot(lane, slot, lease, outcomes, blamed, moment);
+    if (slot?.state === "open") settleSlot(lane, slot, lease, { outcomes, blamed, heads }, moment);
   }
-  settleRefusals(lane, lease, settlement, moment);
+  settleRefusals(lane, lease, settlement.refusals, heads, moment);
   settleOutage(lane, lease, settlement, moment);
   endLease(lane, lease, nowMs);
   if (settlement.reading !== null) adopt(lane, settlement.reading, moment);
@@ -56,12 +61,18 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
   return { kind: "settled", next: settlement.renew ? take(lane, lease.holder, moment) : { kind: "empty" } };
 }
 
+interface Told {
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  readonly blamed: number | null;
+  /** Directives of which a revert is believed (R8). */
+  readonly heads: ReadonlySet<string>;
+}
+
 function settleSlot(
   lane: LaneState,
   slot: Slot,
   lease: Lease,
-  outcomes: ReadonlyMap<string, Outcome>,
-  blamed: number | null,
+  { outcomes, blamed, heads }: Told,
   moment: Moment,
 ): void {
   const { nowMs, policy } = moment;
@@ -73,10 +84,15 @@ function settleSlot(
     // R1: an answer about exposed bytes proves nothing against them, it can only say that the node has them.
     return isExposed(sent) && outcome.kind === "accepted" ? { ...sent, state: "accepted" } : sent;
   });
-  const settled: Slot = { ...slot, transactions, resendAtMs: resendAtMs(transactions, lease, moment) };
   const last = slot.transactions
     .map(({ hash }) => outcomes.get(hash))
     .findLast((outcome) => outcome !== undefined);
+  const settled: Slot = {
+    ...slot,
+    transactions,
+    resendAtMs: resendAtMs(transactions, lease, moment),
+    failingSinceMs: failingSinceMs(lane, slot, last, nowMs),
+  };
   const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
   if (last?.kind === "accepted") lane.header.breaker = 0;
   if (isContained(settled)) {
@@ -88,7 +104,7 @@ function settleSlot(
         { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] },
         failure,
         moment,
-        last?.kind === "refused",
+        last?.kind === "refused" && (!isOfState(last) || heads.has(record.id)),
       );
     } else if (failure !== null) {
       // A refused no-op has no directive whose delay could hold the next try back: the lane waits.
@@ -102,8 +118,9 @@ function settleSlot(
     slot.transactions.some((sent) => isExposed(sent) && isRefusedForGood(outcomes.get(sent.hash)));
   const record = slot.id === null || failure === null ? undefined : lane.directive(slot.id);
   const over =
-    record !== undefined && workedMs(lane.header, record, nowMs) >= policy.giveUpAfterSeconds * 1000;
-  const burn = hopeless || (over && !slot.burning && !transactions.some(({ state }) => state === "accepted"));
+    settled.failingSinceMs !== null &&
+    unpausedMs(lane.header, nowMs) - settled.failingSinceMs >= policy.giveUpAfterSeconds * 1000;
+  const burn = hopeless || (over && !slot.burning);
   lane.putSlot(burn ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
   if (record?.state !== "queued" || failure === null || (slot.sequence !== blamed && !burn)) return;
   const reason: TimedFailure =
@@ -117,7 +134,7 @@ function settleSlot(
     sequence: slot.sequence,
   });
   lane.oweLetter(record.id, nowMs);
-  if (isCredentialFailure(failure.code)) countCredentialFailure(lane, failure, nowMs, policy.breakerAfter);
+  if (slot.sequence === blamed) countBlame(lane, failure, nowMs, policy.breakerAfter);
 }
 
 /** In the header, which a settlement writes in any case. */
@@ -126,8 +143,24 @@ function tally({ header: { attempts } }: LaneState, outcome: Outcome): void {
   attempts[name] = (attempts[name] ?? 0) + 1;
 }
 
+/** The time budget of what is out: it runs while sends fail, and a send that is accepted gives it back. */
+function failingSinceMs(
+  lane: LaneState,
+  slot: Slot,
+  last: Outcome | undefined,
+  nowMs: number,
+): number | null {
+  if (last === undefined) return slot.failingSinceMs;
+  return last.kind === "accepted" ? null : (slot.failingSinceMs ?? unpausedMs(lane.header, nowMs));
+}
+
 function isRefusedForGood(outcome: Outcome | undefined): boolean {
-  return outcome?.kind === "refused" && isPermanent(outcome.failure.code);
+  return outcome?.kind === "refused" && isPermanent(outcome.failure.code) && !isOfState(outcome);
+}
+
+/** R8: a simulation says this of the state that it ran on, which an earlier directive may be about to change. */
+function isOfState({ failure: { code } }: { readonly failure: Failure }): boolean {
+  return code === "execution_reverted" || code === "out_of_gas";
 }
 
 function settledState(outcome: Outcome): Transaction["state"] {
@@ -184,18 +217,17 @@ function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string,
 function settleRefusals(
   lane: LaneState,
   lease: Lease,
-  { refusals, reading }: Pick<Settlement, "refusals" | "reading">,
+  refusals: Settlement["refusals"],
+  heads: ReadonlySet<string>,
   moment: Moment,
 ): void {
-  const behind = reading !== null && lane.header.next !== null && reading.sequence < lane.header.floor;
-  const loans = new Map(lease.loans.map((loan) => [loan.id, loan]));
+  const lent = new Set(lease.loans.map(({ id }) => id));
   for (const { id, failure } of refusals) {
-    const loan = loans.get(id);
     const record = lane.directive(id);
-    if (loan === undefined || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
+    if (!lent.has(id) || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
     tally(lane, { kind: "refused", failure });
-    const stateful = failure.code === "execution_reverted" || failure.code === "out_of_gas";
-    release(lane, record, { ...failure, atMs: moment.nowMs }, moment, !stateful || (loan.head && !behind));
+    const believed = !isOfState({ failure }) || heads.has(id);
+    release(lane, record, { ...failure, atMs: moment.nowMs }, moment, believed);
   }
 }
 
@@ -219,7 +251,10 @@ function release(
       return;
     case "retry": {
       const delayMs = retryDelaySeconds(record.attempts, random(), failure.retryAfterSeconds) * 1000;
-      const waiting = { ...failed(record, failure), notBeforeMs: nowMs + delayMs };
+      const budget = isFailing(record)
+        ? {}
+        : { budgetFromMs: nowMs, pausedMsBefore: pausedSoFarMs(lane.header, nowMs) };
+      const waiting = { ...failed(record, failure), ...budget, notBeforeMs: nowMs + delayMs };
       lane.putDirective(waiting);
       lane.dequeue([waiting.admission]);
       lane.enqueue(waiting);
@@ -249,10 +284,12 @@ function settleOutage(
   const oldest = lease.loans
     .flatMap(({ id }) => lane.directive(id) ?? [])
     .find((record) => record.state === "queued" && !ownsSlot(lane, lease, record.id));
-  if (oldest !== undefined && (isCredentialFailure(outage.code) || lease.loans.length === 1))
-    die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
-  if (isCredentialFailure(outage.code))
-    countCredentialFailure(lane, outage, moment.nowMs, moment.policy.breakerAfter);
+  const alone =
+    lease.loans.length === 1 && slotsOf(lease).every((sequence) => lease.range.includes(sequence));
+  const credential = isCredentialFailure(outage.code);
+  const blamed = oldest !== undefined && (credential || alone);
+  if (blamed) die(lane, { ...oldest, attempts: oldest.attempts + 1 }, { ...outage, atMs: moment.nowMs });
+  if (blamed || credential) countBlame(lane, outage, moment.nowMs, moment.policy.breakerAfter);
 }
 
 /** The lane waits as a whole: attempts and `notBefore` live here, so that no doorbell shortens the delay. */
@@ -264,7 +301,7 @@ function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, policy, ra
   });
   lane.header.outage = {
     attempts,
-    sinceMs: lane.header.outage?.sinceMs ?? nowMs,
+    sinceMs: lane.header.outage?.sinceMs ?? unpausedMs(lane.header, nowMs),
     notBeforeMs: nowMs + delaySeconds * 1000,
     failure,
   };
@@ -279,17 +316,12 @@ function endOutage(lane: LaneState, { nowMs }: Moment): void {
   lane.addEvent({ atMs: nowMs, kind: "recovered", detail: "the chain answers again" });
 }
 
-/** The breaker: a broken credential costs `breakerAfter` letters, not the whole backlog. */
-function countCredentialFailure(
-  lane: LaneState,
-  failure: Failure,
-  nowMs: number,
-  breakerAfter: number,
-): void {
+/** The breaker: a broken credential or endpoint costs `breakerAfter` letters, not the whole backlog. */
+function countBlame(lane: LaneState, failure: Failure, nowMs: number, breakerAfter: number): void {
   const { header } = lane;
   header.breaker += 1;
   if (header.breaker < breakerAfter || header.paused !== null) return;
-  const reason = `${header.breaker} credential failures in a row, the last one ${failure.code}`;
+  const reason = `the endpoint refused ${header.breaker} requests in a row, the last one with ${failure.code}`;
   header.paused = { reason, actor: "breaker", sinceMs: nowMs };
   lane.addEvent({ atMs: nowMs, kind: "paused", detail: `breaker: ${reason}` });
 }

@@ -138,7 +138,7 @@ export interface Loan {
 
 export interface Outage {
   readonly attempts: number;
-  /** Of the first of its failures. */
+  /** Of the first of its failures, on the lane's clock without pauses: see `unpausedMs`. */
   readonly sinceMs: number;
   readonly notBeforeMs: number;
   readonly failure: TimedFailure;
@@ -159,6 +159,8 @@ export interface Slot {
   readonly signedAtMs: number;
   /** R5: the node refuses the exposed bytes for good, so a no-op is to use the number up. */
   readonly burning: boolean;
+  /** Since when no send of it was accepted, on the lane's clock without pauses; null when the last one was. */
+  readonly failingSinceMs: number | null;
 }
 
 export interface Transaction {
@@ -186,9 +188,9 @@ export interface DirectiveRecord {
   readonly attempts: number;
   readonly notBeforeMs: number;
   readonly expiresAtMs: number | null;
-  /** The time budget runs from here: admission, or readmission. */
+  /** The time budget runs from here: the first failure since admission or readmission, until then either of those. */
   readonly budgetFromMs: number;
-  /** `header.pausedMs` then, so that later pauses can be told apart. */
+  /** The lane's pauses until then, so that later ones can be told apart. */
   readonly pausedMsBefore: number;
   /** Grows with each readmission: part of a letter's key. */
   readonly generation: number;
@@ -276,6 +278,7 @@ export function bareSlot(sequence: number, state: "skipped" | "other"): Slot {
     resendAtMs: 0,
     signedAtMs: 0,
     burning: false,
+    failingSinceMs: null,
   };
 }
 
@@ -326,11 +329,28 @@ export function advanceFloor(lane: LaneState): void {
   if (header.next !== null && header.next < header.floor) header.next = header.floor;
 }
 
-/** Unpaused milliseconds since admission: the directive's used time budget. */
-export function workedMs(header: LaneHeader, record: DirectiveRecord, nowMs: number): number {
-  const running =
-    header.paused === null ? 0 : Math.max(0, nowMs - Math.max(header.paused.sinceMs, record.budgetFromMs));
-  return nowMs - record.budgetFromMs - (header.pausedMs - record.pausedMsBefore) - running;
+/** The lane's pauses until now, in milliseconds. */
+export function pausedSoFarMs({ paused, pausedMs }: LaneHeader, nowMs: number): number {
+  return pausedMs + (paused === null ? 0 : nowMs - paused.sinceMs);
+}
+
+/** The lane's clock without its pauses: what time budgets are measured by. */
+export function unpausedMs(header: LaneHeader, nowMs: number): number {
+  return nowMs - pausedSoFarMs(header, nowMs);
+}
+
+/** Unpaused milliseconds of the directive's time budget that are used. */
+export function workedMs(
+  header: LaneHeader,
+  { budgetFromMs, pausedMsBefore }: DirectiveRecord,
+  nowMs: number,
+): number {
+  return unpausedMs(header, nowMs) - (budgetFromMs - pausedMsBefore);
+}
+
+/** It has failed since it was admitted or readmitted: what merely waits uses up no time budget. */
+export function isFailing({ failure, budgetFromMs }: DirectiveRecord): boolean {
+  return failure !== null && failure.atMs >= budgetFromMs;
 }
 
 /** Every transaction ever signed for a directive, oldest first. */

@@ -1,5 +1,5 @@
 import type { LaneEvent } from "../domain/lane.ts";
-import { readDirective, readFlight, readHeader, text, type LaneSql } from "./sequencer-rows.ts";
+import { jsonRows, readDirective, readFlight, readHeader, text, type LaneSql } from "./sequencer-rows.ts";
 import {
   isWatched,
   newHeader,
@@ -147,17 +147,17 @@ export class LaneStorage implements LaneState {
   }
 
   #saveDirectives(): void {
-    if (this.#changed.size > 0) {
-      const rows = Array.from(this.#changed, (id) => {
-        const record = this.#records.get(id);
-        if (record === undefined) throw new Error("a changed directive is not in memory");
-        const { id: _, admission, state, ...facts } = record;
-        return { admission, state, facts: JSON.stringify(facts) };
-      });
+    const changed = Array.from(this.#changed, (id) => {
+      const record = this.#records.get(id);
+      if (record === undefined) throw new Error("a changed directive is not in memory");
+      const { id: _, admission, state, ...facts } = record;
+      return { admission, state, facts: JSON.stringify(facts) };
+    });
+    for (const rows of jsonRows(changed)) {
       this.#sql.exec(
         `UPDATE outbox SET state = changed.value->>'state', facts = changed.value->>'facts'
          FROM json_each(?) AS changed WHERE outbox.admission = changed.value->>'admission'`,
-        JSON.stringify(rows),
+        rows,
       );
     }
     this.#changed.clear();
@@ -178,31 +178,31 @@ export class LaneStorage implements LaneState {
   }
 
   insert(admitted: readonly { readonly record: DirectiveRecord; readonly payload: string }[]): void {
-    // One statement for a table, not one for a row: a statement costs more than a row.
-    const rows = JSON.stringify(
-      admitted.map(({ record, payload }) => {
-        const { id, admission, state, ...facts } = record;
-        return {
-          id,
-          admission,
-          state,
-          payload,
-          due: record.notBeforeMs,
-          watched: isWatched(record) ? 1 : 0,
-          facts: JSON.stringify(facts),
-        };
-      }),
-    );
-    this.#sql.exec(
-      `INSERT INTO outbox (admission, id, state, facts, payload)
-       SELECT value->>'admission', value->>'id', value->>'state', value->>'facts', value->>'payload' FROM json_each(?)`,
-      rows,
-    );
-    this.#sql.exec(
-      `INSERT INTO backlog (admission, id, due_ms, watched)
-       SELECT value->>'admission', value->>'id', value->>'due', value->>'watched' FROM json_each(?)`,
-      rows,
-    );
+    const inserted = admitted.map(({ record, payload }) => {
+      const { id, admission, state, ...facts } = record;
+      const watched = isWatched(record) ? 1 : 0;
+      return {
+        id,
+        admission,
+        state,
+        payload,
+        due: record.notBeforeMs,
+        watched,
+        facts: JSON.stringify(facts),
+      };
+    });
+    for (const rows of jsonRows(inserted)) {
+      this.#sql.exec(
+        `INSERT INTO outbox (admission, id, state, facts, payload)
+         SELECT value->>'admission', value->>'id', value->>'state', value->>'facts', value->>'payload' FROM json_each(?)`,
+        rows,
+      );
+      this.#sql.exec(
+        `INSERT INTO backlog (admission, id, due_ms, watched)
+         SELECT value->>'admission', value->>'id', value->>'due', value->>'watched' FROM json_each(?)`,
+        rows,
+      );
+    }
   }
 
   prune(
@@ -257,6 +257,11 @@ export class LaneStorage implements LaneState {
       "DELETE FROM backlog WHERE admission IN (SELECT value FROM json_each(?))",
       JSON.stringify(admissions),
     );
+  }
+
+  /** Everything that waits is due. */
+  hasten(nowMs: number): void {
+    this.#sql.exec("UPDATE backlog SET due_ms = ? WHERE due_ms > ?", nowMs, nowMs);
   }
 
   backlogDue(nowMs: number, limit: number, except: ReadonlySet<string>): readonly DueDirective[] {

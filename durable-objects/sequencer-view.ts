@@ -138,7 +138,7 @@ export function pauseLane(
   return statusView(lane, nowMs);
 }
 
-/** Forgets every delay: look-ups, rebroadcasts and the next attempt are due now. */
+/** Forgets every delay: look-ups, rebroadcasts and the next attempts are due now. */
 export function repairLane(
   lane: LaneStorage,
   account: AccountId,
@@ -153,6 +153,7 @@ export function repairLane(
   if (header.outage !== null) header.outage = { ...header.outage, notBeforeMs: nowMs };
   for (const slot of openSlots(lane)) lane.putSlot({ ...slot, resendAtMs: Math.min(slot.resendAtMs, nowMs) });
   if (openSlots(lane).length > 0) header.confirmAtMs = nowMs;
+  lane.hasten(nowMs);
   lane.addEvent({ atMs: nowMs, kind: "repair", detail: `${actor}: ${reason}` });
   return statusView(lane, nowMs);
 }

@@ -135,6 +135,7 @@ export class MemoryLanes {
       resendAtMs: NOW,
       signedAtMs: NOW,
       burning: false,
+      failingSinceMs: null,
     });
   }
 
