@@ -1,6 +1,6 @@
 /** The platform lets so many connections of one invocation wait for an answer; it queues the others out of our sight. */
 const MAX_CONNECTIONS = 6;
-/** Fewer than all, so that one destination that hangs leaves some to the others. */
+/** Fewer than all, so that one destination that hangs leaves some to the others. The last is for one that has none. */
 const MAX_PER_DESTINATION = 4;
 
 interface Waiting {
@@ -32,9 +32,8 @@ export class Connections {
 
   #admit(): void {
     while (this.#total < MAX_CONNECTIONS) {
-      const next = this.#waiting.findIndex(
-        ({ destination }) => (this.#busy.get(destination) ?? 0) < MAX_PER_DESTINATION,
-      );
+      const most = this.#total === MAX_CONNECTIONS - 1 ? 1 : MAX_PER_DESTINATION;
+      const next = this.#waiting.findIndex(({ destination }) => (this.#busy.get(destination) ?? 0) < most);
       const [waiting] = next === -1 ? [] : this.#waiting.splice(next, 1);
       if (waiting === undefined) return;
       this.#count(waiting.destination, 1);

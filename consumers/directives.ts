@@ -11,6 +11,7 @@ import { unreachable } from "../domain/result.ts";
 import { sendAsItCame, type DeadLetterQueue } from "./as-it-came.ts";
 import { workLane, type LaneEnd, type WorkedLane } from "./attempt.ts";
 import type { Broadcaster } from "./broadcasters/broadcaster.ts";
+import { registration } from "./registration.ts";
 import { conclude, verdictOf, type MessageEnd, type QueueMessage } from "./verdict.ts";
 
 export interface DirectivesEnv {
@@ -127,9 +128,9 @@ async function workLanes<Terms>(
     [...byAccount].map(async ([id, group]) => {
       const account = group[0]?.account;
       if (account === undefined) return;
-      const registration = context
-        .registerLane(id)
-        .catch((error: unknown) => warn("consumers.directives.register", id, error));
+      const registered = registration(context.registerLane(id), (error) =>
+        warn("consumers.directives.register", id, error),
+      );
       let end: LaneEnd | "faulted";
       try {
         end = await workLane({
@@ -144,7 +145,7 @@ async function workLanes<Terms>(
         warn("consumers.directives.work", id, error);
         end = "faulted";
       }
-      await registration;
+      await registered;
       await leaveLane(
         id,
         group.map(({ item }) => item),

@@ -8,6 +8,7 @@ import type { Effect, EffectResult, LeasedEvent } from "../domain/webhook-event.
 import type { Delivery } from "./broadcasters/http.ts";
 import type { Deliver } from "./broadcasters/configured-destination.ts";
 import type { Connections } from "./connections.ts";
+import type { Subrequests } from "./subrequests.ts";
 
 export interface EffectsEnv {
   readonly SEQUENCER: { getByName(name: string): Pick<SequencerProtocol, "admit"> };
@@ -21,6 +22,7 @@ export interface Effects {
   readonly address: InboxAddress;
   readonly deliver: Deliver;
   readonly connections: Connections;
+  readonly subrequests: Subrequests;
   readonly now: () => number;
 }
 
@@ -88,12 +90,12 @@ export async function admitDirectives(
 }
 
 /**
- * Hands an event to a destination. Null when it did not begin: too little of the lease is left. A delivery never
- * outlives the lease, so that the next holder cannot overtake it; a destination that is given more time than half a
+ * Hands an event to a destination. Null when it did not begin: too little of the lease is left, or no subrequest. A
+ * delivery never outlives the lease, so that the next holder cannot overtake it; a destination that is given more time than half a
  * lease gets what is left, if that is half a lease at least.
  */
 export async function deliverEvent(
-  { config, address, deliver, connections, now }: Effects,
+  { config, address, deliver, connections, subrequests, now }: Effects,
   { event, index, effect: { destination: name } }: PendingEffect<"delivery">,
   term: Term,
 ): Promise<EffectResult | null> {
@@ -105,7 +107,7 @@ export async function deliverEvent(
   return connections.run(name, async () => {
     const timeoutMs = destination.timeoutSeconds * 1000;
     const left = leftMs(term, now());
-    if (left < Math.min(timeoutMs, term.leaseMs / 2)) return null;
+    if (left < Math.min(timeoutMs, term.leaseMs / 2) || !subrequests.take(1)) return null;
     try {
       const outcome = await deliver(
         destination,

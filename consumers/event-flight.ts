@@ -83,7 +83,9 @@ async function flyInOrder(context: FlightContext, work: InboxWork, term: Term): 
   let next = 0;
   let early: EventPlan | null = null;
   let stopped = false;
-  while (!stopped && next < work.events.length) {
+  for (let parts = 0; !stopped && next < work.events.length; parts += 1) {
+    // Each part of a flight beyond the first stores plans of its own.
+    if (parts > 0 && !context.subrequests.take(1)) break;
     const fresh: EventPlan[] = [];
     const ready: LeasedEvent[] = [];
     for (let event = work.events[next]; event !== undefined; event = work.events[next]) {

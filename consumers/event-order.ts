@@ -30,6 +30,8 @@ type Results = ReadonlyMap<number, EffectResult[]>;
 
 /** So many directives in one call: each may have 96 KB. */
 const MAX_ADMISSIONS = 100;
+/** The call to the lane, and its doorbell. */
+const SUBREQUESTS_OF_ADMISSION = 2;
 /** So many events of a shard at once. */
 const MAX_EVENTS_AT_ONCE = 10;
 
@@ -114,10 +116,10 @@ function endOf(event: LeasedEvent, results: Results): { tried: readonly EffectRe
   return { tried, whole: tried.length === pendingOf(event).length };
 }
 
-/** Null when it did not begin: too little of the lease is left. */
+/** Null when it did not begin: too little is left of the lease, or of the invocation's subrequests. */
 async function carryOut(effects: Effects, step: Step, term: Term): Promise<readonly EffectResult[] | null> {
   if (step.kind === "admission") {
-    if (leftMs(term, effects.now()) <= 0) return null;
+    if (leftMs(term, effects.now()) <= 0 || !effects.subrequests.take(SUBREQUESTS_OF_ADMISSION)) return null;
     return admitDirectives(effects, step.account, step.pending);
   }
   const result = await deliverEvent(effects, step.pending[0], term);

@@ -8,8 +8,8 @@ export interface InboxAttempt extends FlightContext {
   readonly inbox: WorkedInbox;
   /** Names the invocation in the inbox's log. */
   readonly holder: string;
-  /** Asked before each flight but the first: an invocation has its own limits, and the inbox rings again. */
-  readonly mayGoOn: () => boolean;
+  /** No flight but the first begins later: an invocation has its own limit, and the inbox rings again. Epoch milliseconds. */
+  readonly stopMs: number;
 }
 
 /** How the inbox was left. `done`: nothing is due, or somebody else, or the alarm, will see to it. */
@@ -19,6 +19,8 @@ export type InboxEnd =
 
 /** A flight that nothing came of had no time left: the next one may have some. */
 const IDLE_MS = 1000;
+/** `plan`, and `settle`. */
+const SUBREQUESTS_OF_FLIGHT = 2;
 
 /**
  * Works an inbox until it has nothing due. Three calls to it for each flight: the work (with the settlement of the
@@ -29,12 +31,13 @@ const IDLE_MS = 1000;
  * thousand times. The inbox's alarm rings for them.
  */
 export async function workInbox(attempt: InboxAttempt): Promise<InboxEnd> {
-  const { inbox, holder, now, mayGoOn } = attempt;
+  const { inbox, holder, now, stopMs, subrequests } = attempt;
   let askedMs = now();
   let answer = await inbox.take(holder);
   let failed = false;
   for (let flights = 0; answer.kind === "work"; flights += 1) {
-    if (flights > 0 && !mayGoOn()) return giveBack(inbox, answer, 0);
+    const inTime = flights === 0 || now() < stopMs;
+    if (!inTime || !subrequests.take(SUBREQUESTS_OF_FLIGHT)) return giveBack(inbox, answer, 0);
     const flight = await flyEvents(attempt, answer, { askedMs, leaseMs: answer.leaseMs });
     if (flight === "stale") return { kind: "done", why: "stale" };
     if (!flight.progressed) return giveBack(inbox, answer, IDLE_MS);

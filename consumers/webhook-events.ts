@@ -11,6 +11,8 @@ import type { Deliver } from "./broadcasters/configured-destination.ts";
 import { Connections } from "./connections.ts";
 import { warn, type EffectsEnv } from "./event-effects.ts";
 import { workInbox, type InboxEnd, type WorkedInbox } from "./inbox-attempt.ts";
+import { registration } from "./registration.ts";
+import { Subrequests } from "./subrequests.ts";
 import { conclude, verdictOf, type MessageEnd, type QueueMessage } from "./verdict.ts";
 
 export interface WebhookEventsEnv extends EffectsEnv {
@@ -38,28 +40,29 @@ interface Item {
 /** What the inboxes of one invocation share. */
 interface Invocation {
   readonly connections: Connections;
-  readonly mayGoOn: () => boolean;
+  readonly subrequests: Subrequests;
+  readonly stopMs: number;
 }
 
 /** An invocation works its inboxes for so long at the most; one that is not empty then rings again. */
 const WORK_MS = 60_000;
-/** So many flights beyond the first of each inbox: more would meet the platform's limit on subrequests. */
-const MAX_FURTHER_FLIGHTS = 50;
+/** Its registration, `take`, and the `settle` that gives work back which may not begin. */
+const SUBREQUESTS_OF_INBOX = 3;
 
 /**
  * All inboxes that rang are worked at once, and each message ends when its inbox does: one that hangs holds up none of
- * the others. A batch, which has 100 messages at the most, is the bound.
+ * the others. What they share is their invocation: its time, its connections and its subrequests.
  */
 export async function consumeWebhookEvents(
   batch: Batch,
   env: WebhookEventsEnv,
   context: WebhookEventsContext,
 ): Promise<void> {
-  const stopMs = context.now() + WORK_MS;
-  let flights = 0;
   const invocation: Invocation = {
     connections: new Connections(),
-    mayGoOn: () => (flights += 1) <= MAX_FURTHER_FLIGHTS && context.now() < stopMs,
+    // Each message may end with a send.
+    subrequests: new Subrequests(batch.messages.length),
+    stopMs: context.now() + WORK_MS,
   };
   const byInbox = Map.groupBy(batch.messages.map(read), ({ address }) => address?.name ?? null);
   await Promise.all(
@@ -107,11 +110,13 @@ async function workOne(
     warn("consumers.webhook-events.work", address.name, `the source ${address.source} is not configured`);
     return items.map(() => settled);
   }
-  const registration = context
-    .registerInbox(address)
-    .catch((error: unknown) => warn("consumers.webhook-events.register", address.name, error));
+  if (!invocation.subrequests.take(SUBREQUESTS_OF_INBOX))
+    return items.map((_, place) => (place === 0 ? { kind: "waiting", dueInMs: 0 } : settled));
+  const registered = registration(context.registerInbox(address), (error) =>
+    warn("consumers.webhook-events.register", address.name, error),
+  );
   const end = await attempt(address, source, items[0]?.message.id ?? "", env, context, invocation);
-  await registration;
+  await registered;
   return items.map((_, place) => (place === 0 ? end : settled));
 }
 
@@ -121,12 +126,24 @@ async function attempt(
   holder: string,
   env: WebhookEventsEnv,
   { config, deliver, now }: WebhookEventsContext,
-  { connections, mayGoOn }: Invocation,
+  { connections, subrequests, stopMs }: Invocation,
 ): Promise<MessageEnd> {
   try {
     const inbox = env.WEBHOOK_INBOX.getByName(address.name);
     return endOf(
-      await workInbox({ inbox, env, config, source, address, holder, deliver, connections, now, mayGoOn }),
+      await workInbox({
+        inbox,
+        env,
+        config,
+        source,
+        address,
+        holder,
+        deliver,
+        connections,
+        subrequests,
+        now,
+        stopMs,
+      }),
     );
   } catch (error) {
     warn("consumers.webhook-events.work", address.name, error);

@@ -7,7 +7,8 @@ import { inboxOfKey, type InboxName } from "../domain/inbox-name.ts";
 import { encodeMessage, type Body } from "../domain/message.ts";
 import { OWN_SOURCE } from "../domain/operations.ts";
 import type { InboxProtocol } from "../domain/webhook-event.ts";
-import { CALL_BOUNDS, within } from "./call-bounds.ts";
+import { within } from "../domain/within.ts";
+import { CALL_BOUNDS } from "./call-bounds.ts";
 
 export interface NotifyEnv {
   readonly WEBHOOK_INBOX: { getByName(name: InboxName): Pick<InboxProtocol, "admit"> };

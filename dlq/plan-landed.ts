@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
 import { MAX_ASKED, type SequencerProtocol } from "../domain/lane.ts";
-import { CALL_BOUNDS, within } from "./call-bounds.ts";
+import { within } from "../domain/within.ts";
+import { CALL_BOUNDS } from "./call-bounds.ts";
 import type { LedgerDatabase } from "./ledger.ts";
 import type { PlanFilter } from "./plan-filter.ts";
 

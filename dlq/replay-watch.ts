@@ -1,7 +1,7 @@
 import { parseAccount } from "../domain/ids.ts";
 import { parseInbox } from "../domain/inbox-name.ts";
 import { MAX_ASKED } from "../domain/lane.ts";
-import { within } from "./call-bounds.ts";
+import { within } from "../domain/within.ts";
 import { chunks } from "./chunks.ts";
 import type { Decision, ReplayLetter } from "./replay-page-store.ts";
 import { directiveEnd, eventEnd } from "./replay-decisions.ts";

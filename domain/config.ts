@@ -1,15 +1,19 @@
-import type { Destination, DestinationInput } from "./destination.ts";
+import { z } from "zod";
+import { envName, fields, flag, problemsOf, seconds, matching, wholeNumber } from "./config-fields.ts";
+import { destinationSchema, type Destination, type DestinationInput } from "./destination.ts";
+import type { FieldProblem } from "./directive.ts";
 import { parseAccount, type Account, type AccountId, type ChainId } from "./ids.ts";
 import { isSourceName } from "./inbox-name.ts";
 import {
   DEFAULT_ALERTS,
   DEFAULT_REPLAY,
   OWN_SOURCE,
+  operationsSchema,
   ownSource,
   type Operations,
   type OperationsInput,
 } from "./operations.ts";
-import { sourceProblem, type EnvName, type UntypedSource, type WebhookSource } from "./webhook-source.ts";
+import { isUntypedSource, type EnvName, type UntypedSource, type WebhookSource } from "./webhook-source.ts";
 
 export interface ChainInput {
   /** JSON-RPC endpoint; the URL may hold a credential, so it is a secret. */
@@ -96,84 +100,163 @@ export interface Config {
   readonly operations: Operations;
 }
 
-/** Checks the configuration when the Worker starts. Throws with the name of what is wrong: a wrong configuration is a bug. */
-export function defineConfig(input: ConfigInput): Config {
-  const chains = new Map<string, Chain>();
-  const signers = new Map<AccountId, Signer>();
-  for (const [id, chain] of Object.entries(input.chains)) {
-    if (!isChainId(id))
-      throw new Error(`lockstep.config.ts: chains.${id}: the key must be a CAIP-2 chain id such as eip155:1`);
-    const gapTolerant = id.startsWith("eip155:");
-    const policy = { ...DEFAULT_CHAIN_POLICY, gapTolerant, ...chain.policy };
-    for (const [name, value] of Object.entries(policy)) {
-      if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
-        throw new Error(`lockstep.config.ts: chains.${id}.policy.${name} must be a positive number`);
-    }
-    if (policy.rpcTimeoutSeconds * 3 > policy.leaseSeconds) {
-      throw new Error(
-        `lockstep.config.ts: chains.${id}.policy: rpcTimeoutSeconds must be at most a third of leaseSeconds`,
-      );
-    }
-    chains.set(id, { id, rpcUrl: chain.rpcUrl, policy });
-    for (const { account: text, key } of chain.signers) {
-      const account = parseAccount(text);
-      if (!account.ok) throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} ${account.error}`);
-      if (account.value.chain !== id)
-        throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is on another chain`);
-      if (signers.has(account.value.id))
-        throw new Error(`lockstep.config.ts: chains.${id}.signers: ${text} is there twice`);
-      signers.set(account.value.id, { account: account.value, key });
-    }
-  }
-  const destinations = readDestinations(input);
-  const operations = readOperations(input, destinations);
-  return { chains, signers, sources: readSources(input, operations), destinations, operations };
+const sectionSchema = z.record(z.string(), z.unknown(), { error: "must be an object" });
+
+const sectionsSchema = fields({
+  chains: sectionSchema,
+  sources: sectionSchema.optional(),
+  destinations: sectionSchema.optional(),
+  operations: sectionSchema.optional(),
+} satisfies Record<keyof ConfigInput, z.ZodType>);
+
+/** Without `gapTolerant`, whose default is a matter of the chain. */
+const policySchema = fields({
+  confirmations: wholeNumber(1).default(DEFAULT_CHAIN_POLICY.confirmations),
+  confirmEverySeconds: seconds().default(DEFAULT_CHAIN_POLICY.confirmEverySeconds),
+  rebroadcastAfterSeconds: seconds().default(DEFAULT_CHAIN_POLICY.rebroadcastAfterSeconds),
+  bumpAfterSeconds: seconds().default(DEFAULT_CHAIN_POLICY.bumpAfterSeconds),
+  maxBumps: wholeNumber(0).default(DEFAULT_CHAIN_POLICY.maxBumps),
+  maxUnconfirmed: wholeNumber(1).default(DEFAULT_CHAIN_POLICY.maxUnconfirmed),
+  gapTolerant: flag().optional(),
+  maxFlights: wholeNumber(1).default(DEFAULT_CHAIN_POLICY.maxFlights),
+  leaseSeconds: seconds().default(DEFAULT_CHAIN_POLICY.leaseSeconds),
+  rpcTimeoutSeconds: seconds().default(DEFAULT_CHAIN_POLICY.rpcTimeoutSeconds),
+  probeSeconds: seconds().default(DEFAULT_CHAIN_POLICY.probeSeconds),
+  giveUpAfterSeconds: seconds().default(DEFAULT_CHAIN_POLICY.giveUpAfterSeconds),
+  retentionSeconds: seconds().default(DEFAULT_CHAIN_POLICY.retentionSeconds),
+  breakerAfter: wholeNumber(1).default(DEFAULT_CHAIN_POLICY.breakerAfter),
+} satisfies Record<keyof ChainPolicy, z.ZodType>).refine(
+  ({ rpcTimeoutSeconds, leaseSeconds }) => rpcTimeoutSeconds * 3 <= leaseSeconds,
+  { path: ["rpcTimeoutSeconds"], error: "must be at most a third of leaseSeconds" },
+);
+
+/** @param id null where the chain's name is none */
+function chainSchema(id: ChainId | null) {
+  const account = matching(/./, "a CAIP-10 account").transform((spelling, context) => {
+    const parsed = parseAccount(spelling);
+    if (parsed.ok && (id === null || parsed.value.chain === id)) return parsed.value;
+    context.addIssue({ code: "custom", message: parsed.ok ? "is on another chain" : parsed.error });
+    return z.NEVER;
+  });
+  return fields({
+    rpcUrl: envName,
+    signers: z.array(fields({ account, key: envName }), { error: "must be a list of { account, key }" }),
+    policy: policySchema.prefault({}),
+  } satisfies Record<keyof ChainInput, z.ZodType>);
 }
 
-function readDestinations(input: ConfigInput): ReadonlyMap<string, Destination> {
+/**
+ * Checks the configuration when the Worker starts. Throws with all that is wrong, each by the path of its field: a
+ * configuration that cannot work is a bug.
+ */
+export function defineConfig(input: ConfigInput): Config {
+  const problems: FieldProblem[] = [];
+  read(sectionsSchema, input, [], problems);
+  const { chains, signers } = readChains(input.chains, problems);
+  const destinations = readDestinations(input.destinations, problems);
+  const operations = readOperations(input, problems);
+  const sources = readSources(input.sources, operations, problems);
+  if (problems.length > 0) {
+    const lines = problems.map(({ field, message }) => `  ${field}: ${message}`);
+    throw new Error(["lockstep.config.ts cannot work:", ...lines].join("\n"));
+  }
+  return { chains, signers, sources, destinations, operations };
+}
+
+function readChains(
+  given: ConfigInput["chains"],
+  problems: FieldProblem[],
+): Pick<Config, "chains" | "signers"> {
+  const chains = new Map<string, Chain>();
+  const signers = new Map<AccountId, Signer>();
+  for (const [id, input] of entriesOf(given)) {
+    const at = ["chains", id];
+    const chainId = isChainId(id) ? id : null;
+    if (chainId === null) note(problems, at, "the name must be a CAIP-2 chain id such as eip155:1");
+    const chain = read(chainSchema(chainId), input, at, problems);
+    if (chain === null || chainId === null) continue;
+    const { rpcUrl, policy } = chain;
+    const gapTolerant = policy.gapTolerant ?? id.startsWith("eip155:");
+    chains.set(id, { id: chainId, rpcUrl, policy: { ...policy, gapTolerant } });
+    for (const [index, signer] of chain.signers.entries()) {
+      if (signers.has(signer.account.id))
+        note(problems, [...at, "signers", String(index), "account"], "is there twice");
+      signers.set(signer.account.id, signer);
+    }
+  }
+  return { chains, signers };
+}
+
+function readDestinations(
+  given: ConfigInput["destinations"],
+  problems: FieldProblem[],
+): ReadonlyMap<string, Destination> {
   const destinations = new Map<string, Destination>();
-  for (const [name, destination] of Object.entries(input.destinations ?? {})) {
-    const { url, secrets, timeoutSeconds = 10, allowPrivate = false, statuses = {} } = destination;
-    const at = `lockstep.config.ts: destinations.${name}`;
-    if (secrets.length === 0) throw new Error(`${at}.secrets must name at least one secret`);
-    if (!(timeoutSeconds > 0 && timeoutSeconds <= 60))
-      throw new Error(`${at}.timeoutSeconds must be above 0, at most 60`);
-    for (const status of Object.keys(statuses))
-      if (!/^[1-5][0-9]{2}$/.test(status)) throw new Error(`${at}.statuses.${status} must be an HTTP status`);
-    destinations.set(name, { name, url, secrets, timeoutSeconds, allowPrivate, statuses });
+  for (const [name, input] of entriesOf(given)) {
+    const destination = read(destinationSchema, input, ["destinations", name], problems);
+    if (destination !== null) destinations.set(name, { ...destination, name });
   }
   return destinations;
 }
 
-function readSources(input: ConfigInput, { notify }: Operations): ReadonlyMap<string, WebhookSource> {
+function readSources(
+  given: ConfigInput["sources"],
+  { notify }: Operations,
+  problems: FieldProblem[],
+): ReadonlyMap<string, WebhookSource> {
   const sources = new Map<string, WebhookSource>();
-  for (const [name, source] of Object.entries(input.sources ?? {})) {
-    const at = `lockstep.config.ts: sources.${name}`;
+  for (const [name, input] of entriesOf(given)) {
+    const at = ["sources", name];
     if (!isSourceName(name))
-      throw new Error(`${at}: a source's name is 1 to 32 of a-z 0-9 -, beginning with a letter`);
-    if (name === OWN_SOURCE) throw new Error(`${at}: the name is Lockstep's own`);
-    const problem = sourceProblem(source);
-    if (problem !== null) throw new Error(`${at}: ${problem}`);
+      note(problems, at, "a source's name is 1 to 32 of a-z 0-9 -, beginning with a letter");
+    if (name === OWN_SOURCE) note(problems, at, "the name is Lockstep's own");
+    if (!isUntypedSource(input)) {
+      note(problems, at, "must be webhookSource({ … })");
+      continue;
+    }
+    const { problems: found, ...source } = input;
+    for (const { field, message } of found) note(problems, [...at, field], message);
     sources.set(name, { ...source, name, internal: false });
   }
   if (notify !== null) sources.set(OWN_SOURCE, ownSource(notify));
   return sources;
 }
 
-function readOperations(input: ConfigInput, destinations: ReadonlyMap<string, Destination>): Operations {
-  const { notify = null, alerts, replay } = input.operations ?? {};
-  if (notify !== null && !destinations.has(notify))
-    throw new Error(`lockstep.config.ts: operations.notify: there is no destination ${notify}`);
-  const operations = {
-    notify,
-    alerts: { ...DEFAULT_ALERTS, ...alerts },
-    replay: { ...DEFAULT_REPLAY, ...replay },
+function readOperations({ operations, destinations }: ConfigInput, problems: FieldProblem[]): Operations {
+  const at = ["operations"];
+  const {
+    notify = null,
+    alerts,
+    replay,
+  } = read(operationsSchema, operations ?? {}, at, problems) ?? {
+    alerts: DEFAULT_ALERTS,
+    replay: DEFAULT_REPLAY,
   };
-  for (const part of ["alerts", "replay"] as const)
-    for (const [name, value] of Object.entries(operations[part]))
-      if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
-        throw new Error(`lockstep.config.ts: operations.${part}.${name} must be a positive number`);
-  return operations;
+  if (notify !== null && !entriesOf(destinations).some(([name]) => name === notify))
+    note(problems, [...at, "notify"], `there is no destination ${notify}`);
+  return { notify, alerts, replay };
+}
+
+/** Null when it is not of the schema: `problems` then has why. */
+function read<Output>(
+  schema: z.ZodType<Output>,
+  value: unknown,
+  at: readonly string[],
+  problems: FieldProblem[],
+): Output | null {
+  const parsed = schema.safeParse(value, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  problems.push(...problemsOf(parsed.error, at));
+  return null;
+}
+
+function note(problems: FieldProblem[], at: readonly string[], message: string): void {
+  problems.push({ field: at.join("."), message });
+}
+
+/** What is no object is told of by `sectionsSchema`. */
+function entriesOf(section: unknown): readonly (readonly [string, unknown])[] {
+  return typeof section === "object" && section !== null ? Object.entries(section) : [];
 }
 
 function isChainId(text: string): text is ChainId {

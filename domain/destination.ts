@@ -1,3 +1,5 @@
+import { z } from "zod";
+import { envName, envNames, fields, flag, oneOf, seconds } from "./config-fields.ts";
 import type { EnvName } from "./webhook-source.ts";
 
 /** What a status of a destination means for the event. */
@@ -20,3 +22,18 @@ export interface DestinationInput {
 export interface Destination extends Required<DestinationInput> {
   readonly name: string;
 }
+
+const MAX_TIMEOUT_SECONDS = 60;
+
+export const destinationSchema = fields({
+  url: envName,
+  secrets: envNames,
+  timeoutSeconds: seconds(MAX_TIMEOUT_SECONDS).default(10),
+  allowPrivate: flag().default(false),
+  statuses: z
+    .record(z.string().regex(/^[1-5][0-9]{2}$/), oneOf(["success", "permanent", "transient"]), {
+      error: ({ code }) =>
+        code === "invalid_key" ? "must be an HTTP status" : "must be an object of HTTP statuses",
+    })
+    .default({}),
+} satisfies Record<keyof DestinationInput, z.ZodType>);

@@ -1,3 +1,5 @@
+import type { z } from "zod";
+import { fields, flag, positive, seconds, matching, wholeNumber } from "./config-fields.ts";
 import { ok } from "./result.ts";
 import { DEFAULT_INBOX_POLICY, type WebhookSource } from "./webhook-source.ts";
 
@@ -57,6 +59,27 @@ export const DEFAULT_REPLAY: ReplayPolicy = {
   ratePerSecond: 50,
   perLanePerSecond: 50,
 };
+
+/** As the API takes it. */
+const MAX_PER_SECOND = 5000;
+
+export const operationsSchema = fields({
+  notify: matching(/./, "the name of a destination").optional(),
+  alerts: fields({
+    openLetters: wholeNumber(1).default(DEFAULT_ALERTS.openLetters),
+    oldestOpenSeconds: seconds().default(DEFAULT_ALERTS.oldestOpenSeconds),
+    openedInTenMinutes: wholeNumber(1).default(DEFAULT_ALERTS.openedInTenMinutes),
+    queueBacklog: wholeNumber(1).default(DEFAULT_ALERTS.queueBacklog),
+    newCode: flag().default(DEFAULT_ALERTS.newCode),
+    unhealthyLane: flag().default(DEFAULT_ALERTS.unhealthyLane),
+  } satisfies Record<keyof AlertThresholds, z.ZodType>).prefault({}),
+  replay: fields({
+    maxReplays: wholeNumber(0).default(DEFAULT_REPLAY.maxReplays),
+    maxLetters: wholeNumber(1).default(DEFAULT_REPLAY.maxLetters),
+    ratePerSecond: positive(MAX_PER_SECOND).default(DEFAULT_REPLAY.ratePerSecond),
+    perLanePerSecond: positive(MAX_PER_SECOND).default(DEFAULT_REPLAY.perLanePerSecond),
+  } satisfies Record<keyof ReplayPolicy, z.ZodType>).prefault({}),
+} satisfies Record<keyof OperationsInput, z.ZodType>);
 
 /** The source of Lockstep's own events, `directive.failed` and alerts: nobody can post to it. */
 export const OWN_SOURCE = "lockstep";

@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { fields, matching, oneOf } from "./config-fields.ts";
+
 /** How a provider signs. All of them are HMAC-SHA256; they differ in headers, in what is signed, and in the key. */
 export type SignatureScheme =
   /** https://www.standardwebhooks.com: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64> v1,…`. */
@@ -28,3 +31,25 @@ export interface SingleHeader {
 }
 
 export type MacEncoding = "hex" | "base64";
+
+const fieldName = matching(/^[a-z0-9!#$%&'*+.^_`|~-]+$/i, "the name of an HTTP header");
+
+export const signatureSchema = z.discriminatedUnion(
+  "scheme",
+  [
+    fields({
+      scheme: z.literal("standard-webhooks"),
+      secretForm: oneOf<SecretForm>(["whsec", "raw", "either"]).optional(),
+    }),
+    fields({ scheme: z.literal("stripe") }),
+    fields({ scheme: z.literal("github") }),
+    fields({
+      scheme: z.literal("hmac-sha256"),
+      header: fieldName,
+      encoding: oneOf<MacEncoding>(["hex", "base64"]),
+      prefix: z.string({ error: "must be a text" }).optional(),
+      timestampHeader: fieldName.optional(),
+    }),
+  ],
+  { error: 'must be { scheme: … } with "standard-webhooks", "stripe", "github" or "hmac-sha256"' },
+);

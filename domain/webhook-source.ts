@@ -1,8 +1,18 @@
-import type { z } from "zod";
-import type { DirectiveInput } from "./directive.ts";
+import { z } from "zod";
+import {
+  envNames,
+  fields,
+  func,
+  oneOf,
+  problemsOf,
+  seconds,
+  matching,
+  wholeNumber,
+} from "./config-fields.ts";
+import type { DirectiveInput, FieldProblem } from "./directive.ts";
 import type { Failure } from "./failure.ts";
 import { err, ok, type Result } from "./result.ts";
-import type { SignatureScheme } from "./signature-scheme.ts";
+import { signatureSchema, type SignatureScheme } from "./signature-scheme.ts";
 
 /** The name of a variable or secret of the Worker. Its value never stands in the configuration. */
 export interface EnvName {
@@ -92,18 +102,58 @@ export interface WebhookSource {
 }
 
 /** A source whose data are not yet told apart: `webhookSource` makes one of a typed input. */
-export type UntypedSource = Omit<WebhookSource, "name" | "internal">;
+export interface UntypedSource extends Omit<WebhookSource, "name" | "internal"> {
+  /** What is wrong with its settings: a source that has any is refused, with all else that is wrong. */
+  readonly problems: readonly FieldProblem[];
+}
+
+const bodyPath = matching(/^[^.]+(\.[^.]+)*$/, "a path in the body, such as data.id");
+
+/** The settings that have a default. */
+const defaults = {
+  toleranceSeconds: seconds().default(300),
+  maxBodyBytes: wholeNumber(1, MAX_BODY_BYTES).default(100 * 1024),
+  shards: wholeNumber(1, 256).default(16),
+  policy: fields({
+    leaseSeconds: seconds().default(DEFAULT_INBOX_POLICY.leaseSeconds),
+    giveUpAfterSeconds: seconds().default(DEFAULT_INBOX_POLICY.giveUpAfterSeconds),
+    afterPermanentFailure: oneOf(["continue", "pause"]).default(DEFAULT_INBOX_POLICY.afterPermanentFailure),
+    retentionSeconds: seconds().default(DEFAULT_INBOX_POLICY.retentionSeconds),
+  } satisfies Record<keyof InboxPolicy, z.ZodType>).prefault({}),
+};
+
+const sourceSchema = fields({
+  signature: signatureSchema,
+  secrets: envNames,
+  eventId: bodyPath.optional(),
+  orderingKey: z
+    .union([bodyPath, func()], {
+      error: "must be a path in the body, such as data.customer_id, or a function",
+    })
+    .optional(),
+  schema: z.custom((value) => typeof value === "object" && value !== null && "safeParse" in value, {
+    error: "must be a zod schema",
+  }),
+  handle: func(),
+  ...defaults,
+} satisfies Record<keyof WebhookSourceInput<unknown>, z.ZodType>);
+
+/** Of a source that is refused. */
+const UNREAD = z.object(defaults).parse({});
 
 /** One source of the configuration. `Data` is what `schema` reads, and what `handle` gets. */
 export function webhookSource<Data>(input: WebhookSourceInput<Data>): UntypedSource {
   const { signature, secrets, eventId, orderingKey, schema, handle } = input;
+  const read = sourceSchema.safeParse(input, { reportInput: true });
+  const { toleranceSeconds, maxBodyBytes, shards, policy } = read.success ? read.data : UNREAD;
   return {
+    problems: read.success ? [] : problemsOf(read.error),
     signature,
     secrets,
-    toleranceSeconds: input.toleranceSeconds ?? 300,
-    maxBodyBytes: input.maxBodyBytes ?? 100 * 1024,
-    shards: input.shards ?? 16,
-    policy: { ...DEFAULT_INBOX_POLICY, ...input.policy },
+    toleranceSeconds,
+    maxBodyBytes,
+    shards,
+    policy,
     eventIdOf: (body) => (eventId === undefined ? null : idAt(body, eventId)),
     keyOf(body) {
       if (orderingKey === undefined) return null;
@@ -131,6 +181,11 @@ export function webhookSource<Data>(input: WebhookSourceInput<Data>): UntypedSou
   };
 }
 
+/** Whether a value is what `webhookSource` makes. */
+export function isUntypedSource(value: unknown): value is UntypedSource {
+  return typeof value === "object" && value !== null && "problems" in value;
+}
+
 function idAt(body: unknown, path: string): string | null {
   const id = textAt(body, path);
   return id !== null && /^[!-~]{1,256}$/.test(id) ? id : null;
@@ -145,27 +200,4 @@ function textAt(body: unknown, path: string): string | null {
   }
   if (typeof value === "string") return value === "" ? null : value;
   return Number.isSafeInteger(value) ? String(value) : null;
-}
-
-const FIELD_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/i;
-
-/** What is wrong with a source of the configuration, or null. */
-export function sourceProblem(source: UntypedSource): string | null {
-  const { signature, secrets, policy } = source;
-  if (secrets.length === 0) return "secrets must name at least one secret";
-  if (!secrets.every(({ env }) => env !== "")) return "secrets must each be { env: <name of a secret> }";
-  for (const name of ["toleranceSeconds", "maxBodyBytes"] as const)
-    if (!(Number.isFinite(source[name]) && source[name] > 0)) return `${name} must be a positive number`;
-  if (source.maxBodyBytes > MAX_BODY_BYTES) return `maxBodyBytes must be at most ${MAX_BODY_BYTES}`;
-  if (!Number.isInteger(source.shards) || source.shards < 1 || source.shards > 256)
-    return "shards must be 1 to 256";
-  for (const [name, value] of Object.entries(policy))
-    if (typeof value === "number" && !(Number.isFinite(value) && value > 0))
-      return `policy.${name} must be a positive number`;
-  if (signature.scheme !== "hmac-sha256") return null;
-  const { header, timestampHeader } = signature;
-  for (const [field, name] of Object.entries({ header, timestampHeader }))
-    if (name !== undefined && !FIELD_NAME.test(name))
-      return `signature.${field} must be the name of an HTTP header`;
-  return null;
 }

@@ -31,6 +31,8 @@ const SELECT_EVENT = `SELECT e.sequence, e.id, e.digest, e.content_type, e.admit
 const KEPT_LOG = 1000;
 /** One bound value is at most 2 MB: facts are written together up to so many characters, larger ones alone. */
 const CHUNK_CHARACTERS = 200_000;
+/** Of the events of one ring's letters: those that asked for much have half a megabyte of facts each. */
+const MAX_LETTERS_BYTES = 4 * 1024 * 1024;
 
 /**
  * The inbox in its SQLite database. Rows are few on purpose, since each costs: an event's admission and body are one,
@@ -192,15 +194,22 @@ export class InboxStorage implements InboxState {
     return this.#sql.exec("SELECT 1 FROM letters_owed WHERE sequence = ?", sequence).toArray().length > 0;
   }
 
+  /** Fewer than are due where their events are large: the others stay due. */
   lettersOwedDue(nowMs: number, limit: number): readonly number[] {
-    const due = this.#sql
-      .exec(
-        "SELECT sequence FROM letters_owed WHERE due_ms <= ? ORDER BY due_ms, sequence LIMIT ?",
-        nowMs,
-        limit,
-      )
-      .toArray()
-      .map((row) => Number(row["sequence"]));
+    const rows = this.#sql.exec(
+      `SELECT owed.sequence, octet_length(f.facts) AS bytes
+       FROM letters_owed owed LEFT JOIN facts f ON f.sequence = owed.sequence
+       WHERE owed.due_ms <= ? ORDER BY owed.due_ms, owed.sequence LIMIT ?`,
+      nowMs,
+      limit,
+    );
+    const due: number[] = [];
+    let bytes = 0;
+    for (const row of rows.toArray()) {
+      bytes += Number(row["bytes"] ?? 0);
+      if (due.length > 0 && bytes > MAX_LETTERS_BYTES) break;
+      due.push(Number(row["sequence"]));
+    }
     this.prefetch(due);
     return due;
   }

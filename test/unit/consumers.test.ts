@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { consumeConfirmations } from "../../consumers/confirmations.ts";
 import { consumeDirectives } from "../../consumers/directives.ts";
 import { directive, encodeMessage, type Body } from "../../domain/message.ts";
@@ -32,6 +32,7 @@ let lane: MemorySequencer;
 let doorbells: { delaySeconds: number | undefined }[];
 let letters: unknown[];
 let dlqDown: boolean;
+let registerLane: () => Promise<void>;
 
 function step(at: string): void {
   steps.push(at);
@@ -48,6 +49,11 @@ beforeEach(() => {
   doorbells = [];
   letters = [];
   dlqDown = false;
+  registerLane = async () => undefined;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 const env = () => ({
@@ -90,7 +96,7 @@ const consume = (...messages: Delivered[]) =>
   consumeDirectives({ queue: "directives", messages }, env(), {
     config,
     broadcasterOf: () => chain,
-    registerLane: async () => undefined,
+    registerLane,
     now: () => nowMs,
     random: () => 0.5,
   });
@@ -249,6 +255,18 @@ test("a lane whose chain hangs does not hold up another lane of the same batch",
   hanging.resolve();
   await done;
   expect(sickChain.landed).toHaveLength(1);
+});
+
+test("a ledger that hangs keeps no doorbell, and the lane's work does not wait for it", async () => {
+  vi.useFakeTimers();
+  registerLane = () => new Promise(() => undefined);
+  const bell = message(doorbell());
+  const consumed = consume(message(transfer("a")), bell);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(chain.landed).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(bell.ends).toHaveLength(1);
+  await consumed;
 });
 
 function payloadOf(id: string): string {

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { inboxOfKey } from "../../domain/inbox-name.ts";
 import { delivered, doorbell, failure, transfer, World, type Handle } from "./webhook-events-fixture.ts";
 
 beforeEach(() => {
@@ -98,16 +97,6 @@ describe("the end of an invocation's time", () => {
     world.answer = () => delivered;
     expect(await world.consume(doorbell())).toEqual(["ack"]);
     expect(world.received()).toEqual(ids(120));
-  });
-
-  test("comes after so many flights too, which every inbox of the batch shares, beyond the first of each", async () => {
-    const world = new World();
-    const addresses = ["a", "b"].map((key) => inboxOfKey("shop", key));
-    const inboxes = addresses.map((address) => world.inbox(address, ...ids(3000)));
-    const ends = await world.consume(...addresses.map((address) => doorbell(address)));
-    expect(ends).toEqual(["retry 0", "retry 0"]);
-    const settled = inboxes.flatMap((inbox) => inbox.states()).filter((state) => state === "settled");
-    expect(settled).toHaveLength(52 * 50);
   });
 });
 

@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { consumeWebhookEvents } from "../../consumers/webhook-events.ts";
 import { inboxOfKey } from "../../domain/inbox-name.ts";
 import { encodeMessage } from "../../domain/message.ts";
 import {
@@ -16,6 +17,10 @@ const OTHER = inboxOfKey("shop", "customer-2");
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => undefined);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 describe("a batch", () => {
@@ -106,6 +111,44 @@ describe("a batch", () => {
     await done;
     expect(world.deliveries).toHaveLength(21);
   });
+
+  test("leaves a connection to a third destination while two hang", async () => {
+    // The event's id names its destination.
+    const world = new World(({ id }) => ({ deliveries: [id.split("-")[0] ?? ""] }));
+    const names = [1, 2, 3, 4, 5].flatMap((index) => [`receiver-${index}`, `second-${index}`]);
+    const addresses = [...names, "slow-1"].map((id) => {
+      const address = inboxOfKey("shop", id);
+      world.inbox(address, id);
+      return address;
+    });
+    const hanging = Promise.withResolvers<typeof delivered>();
+    const ended = Promise.withResolvers<void>();
+    world.answer = ({ destination }) => {
+      if (destination !== "slow") return hanging.promise;
+      ended.resolve();
+      return delivered;
+    };
+    const done = world.consume(...addresses.map((address) => doorbell(address)));
+    await ended.promise;
+    expect(world.received()).toEqual([]);
+    hanging.resolve(delivered);
+    await done;
+    expect(world.deliveries).toHaveLength(11);
+  });
+});
+
+test("a ledger that hangs keeps no doorbell, and the inbox's work does not wait for it", async () => {
+  vi.useFakeTimers();
+  const world = new World();
+  const inbox = world.inbox(CUSTOMER, "e1");
+  const bell = doorbell();
+  const context = { ...world.context(), registerInbox: () => new Promise<void>(() => undefined) };
+  const consumed = consumeWebhookEvents({ messages: [bell] }, world.env(), context);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(inbox.states()).toEqual(["settled"]);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(bell.ends).toEqual(["ack"]);
+  await consumed;
 });
 
 test("2,000 events of 50 keys, a third of whose attempts fail, arrive in order with none missing", async () => {

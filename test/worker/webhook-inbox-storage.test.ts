@@ -8,6 +8,7 @@ import { MirroredInbox } from "../model/mirrored-inbox.ts";
 import type { LaneSql } from "../../durable-objects/sequencer-rows.ts";
 import { inboxOfKey } from "../../domain/inbox-name.ts";
 import { DEFAULT_INBOX_POLICY } from "../../domain/webhook-source.ts";
+import { inboxAlarmMs, ringInbox } from "../../durable-objects/webhook-inbox-alarm.ts";
 import { admitEvent } from "../../durable-objects/webhook-inbox-admission.ts";
 import { planEvents, takeEvents } from "../../durable-objects/webhook-inbox-lease.ts";
 import { settleEvents } from "../../durable-objects/webhook-inbox-settlement.ts";
@@ -84,6 +85,42 @@ test("an event that succeeds at once costs six rows alone, and little more than 
   const full = await rowsPerEvent(50, 100);
   expect(alone).toBeLessThanOrEqual(6);
   expect(full).toBeLessThanOrEqual(4.1);
+});
+
+test("letters of events that asked for much are sent a few at a time, one ring after the other, and none is left", async () => {
+  const address = inboxOfKey("letters", "large");
+  const rings = await runInDurableObject(env.WEBHOOK_INBOX.getByName(address.name), (_, { storage }) => {
+    const inbox = new InboxStorage(storage.sql);
+    const moment = { nowMs: 1000, random: () => 0.5, policy: DEFAULT_INBOX_POLICY };
+    const commit = <Answer>(answer: Answer): Answer => {
+      inbox.flush();
+      return answer;
+    };
+    const event = { digest: "d", body: "{}", contentType: "text/plain" };
+    for (let index = 0; index < 30; index += 1)
+      commit(admitEvent(inbox, address, { id: String(index), ...event }, moment));
+    const work = commit(takeEvents(inbox, "test", moment));
+    if (work.kind !== "work") throw new Error(work.kind);
+    // As large as a plan may be.
+    const effects = [{ kind: "delivery", destination: "d".repeat(512 * 1024) } as const];
+    const plans = work.events.map(({ sequence }) => ({ sequence, effects, failure: null }));
+    commit(planEvents(inbox, work.token, plans, moment));
+    const failure = { code: "forbidden", message: "no" } as const;
+    const lost = [{ kind: "permanent" as const, index: 0, failure, status: 403, latencyMs: 5 }];
+    const results = work.events.map(({ sequence }) => ({ sequence, effects: lost }));
+    commit(settleEvents(inbox, { token: work.token, results, renew: false }, moment));
+    const sent: string[][] = [];
+    for (;;) {
+      const { letters } = commit(ringInbox(inbox, moment));
+      if (letters.length === 0) return sent;
+      sent.push(letters.map(({ id }) => id));
+      // The alarm rings at once for those that are left.
+      const left = 30 - sent.flat().length;
+      expect((inboxAlarmMs(inbox, moment) ?? Infinity) <= moment.nowMs).toBe(left > 0);
+    }
+  });
+  expect(rings.flat()).toEqual(Array.from({ length: 30 }, (_, index) => String(index)));
+  expect(Math.max(...rings.map(({ length }) => length))).toBeLessThan(8);
 });
 
 test("a flight is taken from ten thousand pending events by reading little more than the flight", async () => {
