@@ -138,7 +138,7 @@ async function startProduct(chainUrl: string) {
   const stack = await started(
     startStack({
       port: await freePort(),
-      chainPort: Number(new URL(chainUrl).port),
+      chainPort: null,
       chainUrl,
       stateDir,
       devVars,

@@ -89,7 +89,12 @@ export const laneReportSchema = z.object({
   status: z.enum(LANE_STATUSES),
   reason: z.string().nullable(),
   nextSequence: z.number(),
-  chainSequence: z.number().nullable(),
+  chainSequence: z
+    .number()
+    .nullable()
+    .describe(
+      "The chain's next sequence when the lane last read it, which may be long ago; null before the first time.",
+    ),
   checkpoint: z.object({ received: z.number().nullable(), contiguous: z.number() }),
   leases: z.array(z.object({ token: z.number(), holder: z.string(), endsInMs: z.number() })),
   counts: z.object({ admitted: z.number(), settled: z.number(), dead: z.number(), inFlight: z.number() }),

@@ -34,16 +34,16 @@ export interface LaneCalls {
   commandLane(account: string, command: LaneCommand, reason: string): Promise<LaneReport>;
 }
 
-export function laneCalls({ call, get, post }: Transport): LaneCalls {
+export function laneCalls({ url, call, get, post }: Transport): LaneCalls {
   const accountPath = (account: string) => `/v1/accounts/${encodeURIComponent(account)}`;
 
   async function send(body: unknown): Promise<{ status: number; receipts: readonly DirectiveReceipt[] }> {
     const { status, text } = await call("/v1/directives", { method: "POST", body: toWire(body) });
     if (status === 200 || status === 202) {
-      return { status, receipts: parsed(text, directiveReceiptsSchema).directives };
+      return { status, receipts: parsed(url, text, directiveReceiptsSchema).directives };
     }
-    if (status === 409) return { status, receipts: parsed(text, conflictSchema).directives ?? [] };
-    throw new ApiError(status, text);
+    if (status === 409) return { status, receipts: parsed(url, text, conflictSchema).directives ?? [] };
+    throw new ApiError(url, status, text);
   }
 
   return {
@@ -56,7 +56,7 @@ export function laneCalls({ call, get, post }: Transport): LaneCalls {
           directiveReportSchema,
         );
       } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return null;
+        if (error instanceof ApiError && error.status === 404 && error.problem !== null) return null;
         throw error;
       }
     },

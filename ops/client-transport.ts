@@ -5,11 +5,13 @@ import { toWire } from "./wire.ts";
 /** An answer of the API that is no success. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
+  readonly url: string;
   readonly status: number;
-  /** Null when something in front of the Worker answered. */
+  /** Null when no Worker of Lockstep answered: something in front of it, or in its place. */
   readonly problem: Problem | null;
-  constructor(status: number, text: string) {
-    super(`the Worker answered ${status}: ${text.slice(0, 500)}`);
+  constructor(url: string, status: number, text: string) {
+    super(`${url} answered ${status}: ${text.slice(0, 500)}`);
+    this.url = url;
     this.status = status;
     this.problem = problemIn(text);
   }
@@ -37,6 +39,7 @@ export interface TransportOptions {
 export type Query = Readonly<Record<string, string | number | null | undefined>>;
 
 export interface Transport {
+  readonly url: string;
   /** Whatever was answered. Throws `UnreachableError`. */
   readonly call: (
     path: string,
@@ -85,25 +88,26 @@ export function transport({ url, token, signal }: TransportOptions): Transport {
     init?: RequestInit,
   ): Promise<z.infer<Schema>> {
     const { status, text } = await call(path, init);
-    if (status < 200 || status > 299) throw new ApiError(status, text);
-    return parsed(text, schema);
+    if (status < 200 || status > 299) throw new ApiError(url, status, text);
+    return parsed(url, text, schema);
   }
 
   return {
+    url,
     call,
     get: (path, schema, query = {}) => read(`${path}${queryText(query)}`, schema),
     post: (path, schema, body) => read(path, schema, { method: "POST", body: toWire(body) }),
   };
 }
 
-/** Reads an answer. Throws `AnswerError`. */
-export function parsed<Schema extends z.ZodType>(text: string, schema: Schema): z.infer<Schema> {
+/** Reads an answer of the URL. Throws `AnswerError`. */
+export function parsed<Schema extends z.ZodType>(url: string, text: string, schema: Schema): z.infer<Schema> {
   const answer = schema.safeParse(jsonIn(text));
   if (answer.success) return answer.data;
   const fields = answer.error.issues
     .slice(0, 3)
     .map(({ path, message }) => `${path.map(String).join(".")}: ${message}`);
-  throw new AnswerError(`the Worker answered what this client does not know (${fields.join("; ")})`);
+  throw new AnswerError(`${url} answered what this client does not know (${fields.join("; ")})`);
 }
 
 function problemIn(text: string): Problem | null {

@@ -12,6 +12,7 @@ export { ApiError } from "./client-transport.ts";
  * `UnreachableError`, one that does not fit `AnswerError`.
  */
 export interface Client extends LaneCalls, LetterCalls, ReplayCalls, WebhookCalls {
+  readonly url: string;
   /** Whether the Worker says that it runs. Throws `UnreachableError`. */
   healthy(): Promise<boolean>;
 }
@@ -20,6 +21,7 @@ export interface Client extends LaneCalls, LetterCalls, ReplayCalls, WebhookCall
 export function lockstepClient(options: TransportOptions): Client {
   const calls = transport(options);
   return {
+    url: calls.url,
     healthy: async () => (await calls.call("/healthz")).status === 200,
     ...laneCalls(calls),
     ...letterCalls(calls),

@@ -10,19 +10,18 @@ export async function freePort(): Promise<number> {
   return probe.port;
 }
 
-/** Whether nobody listens on the port. Throws when it cannot be used for another reason. */
-export async function isFree(port: number, variable: string): Promise<boolean> {
+/** Throws an error that names the variable to change, whose value for a port `valueOf` says. */
+export async function requireFree(
+  port: number,
+  variable: string,
+  valueOf: (port: number) => string = String,
+): Promise<void> {
   const probe = await listen(port);
-  if (typeof probe !== "string") return true;
-  if (probe === "EADDRINUSE") return false;
-  throw new Error(`${variable}=${port}: the port cannot be used (${probe})`);
-}
-
-/** Throws an error that names the variable to change. */
-export async function requireFree(port: number, variable: string): Promise<void> {
-  if (await isFree(port, variable)) return;
+  if (typeof probe !== "string") return;
+  const setting = `${variable}=${valueOf(port)}`;
+  if (probe !== "EADDRINUSE") throw new Error(`${setting}: the port cannot be used (${probe})`);
   throw new Error(
-    `${variable}=${port}: the port is taken. End what listens there, or choose another: ${variable}=${port + 1}`,
+    `${setting}: the port is taken. End what listens there, or choose another: ${variable}=${valueOf(port + 1)}`,
   );
 }
 

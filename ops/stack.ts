@@ -3,19 +3,25 @@ import { join, resolve } from "node:path";
 import { startAnvil } from "./anvil.ts";
 import { fireCron, startCron } from "./cron-timer.ts";
 import { ensureDevVars, type WebhookSecrets } from "./dev-vars.ts";
-import { isFree, LOOPBACK, requireFree } from "./ports.ts";
+import { LOOPBACK, requireFree } from "./ports.ts";
 import { waitUntil } from "./wait-until.ts";
 import { workersOf, type SenderItem } from "./workers.ts";
 import { runWrangler, startWrangler, type Wrangler } from "./wrangler.ts";
 
-export interface StackOptions {
+/** A chain that the stack starts; or, where `chainPort` is null, none, since one runs already at `chainUrl`. */
+export type ChainOptions =
+  | {
+      readonly chainPort: number;
+      /** What the Worker is told as CHAIN_URL, such as a proxy. Default: the chain of `chainPort`. */
+      readonly chainUrl?: string | undefined;
+    }
+  | { readonly chainPort: null; readonly chainUrl: string };
+
+interface Options {
   /** Of the Worker's HTTP API. */
   readonly port: number;
-  readonly chainPort: number;
   /** Holds the chain's and the Worker's state, and may be used again: by one stack at a time. */
   readonly stateDir: string;
-  /** What the Worker is told as CHAIN_URL, such as a proxy. Default: the chain of `chainPort`. */
-  readonly chainUrl?: string | undefined;
   /** What the Worker is told as RECEIVER_URL. Default: what the environment or `devVars` says. */
   readonly receiverUrl?: string | undefined;
   /** A file to which tokens and keys are added where they are missing. Default: one inside `stateDir`. */
@@ -33,9 +39,11 @@ export interface StackOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export type StackOptions = Options & ChainOptions;
+
 export interface Stack {
   readonly url: string;
-  /** The chain of `chainPort` itself, whatever the Worker was told. */
+  /** The chain of `chainPort` itself, whatever the Worker was told; without one, `chainUrl`. */
   readonly chainUrl: string;
   readonly producerToken: string;
   readonly operatorToken: string;
@@ -65,16 +73,14 @@ const PROBE_WITHIN_MS = 2000;
 const CRON_EVERY_SECONDS = 60;
 
 /**
- * Starts a local chain and the Worker with all its bindings.
+ * Starts the Worker with all its bindings, and a local chain unless one runs already.
  * Throws before anything is started when a port is taken; when a part does not come up, ends the others and says why.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { port, chainPort, log } = options;
+  const { port, log } = options;
   const stateDir = resolve(options.stateDir);
   await requireFree(port, "PORT");
-  // A CHAIN_URL together with a taken CHAIN_PORT means a chain that runs already.
-  const ownChain = options.chainUrl === undefined || (await isFree(chainPort, "CHAIN_PORT"));
-  if (ownChain) await requireFree(chainPort, "CHAIN_PORT");
+  if (options.chainPort !== null) await requireFree(options.chainPort, "CHAIN_PORT");
   options.signal?.throwIfAborted();
 
   if (options.fresh) forget(stateDir);
@@ -82,7 +88,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const devVars = resolve(options.devVars ?? join(stateDir, "dev.vars"));
   const tokens = ensureDevVars(devVars);
   const url = `http://${LOOPBACK}:${port}`;
-  const chainUrl = `http://${LOOPBACK}:${chainPort}`;
+  const chainUrl = options.chainPort === null ? options.chainUrl : `http://${LOOPBACK}:${options.chainPort}`;
 
   const ending = new AbortController();
   const signal = AbortSignal.any([ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
@@ -95,13 +101,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     const migrated = migrate(stateDir, signal);
     parts.push({ stop: () => migrated.catch(() => undefined) });
-    if (ownChain) {
+    if (options.chainPort !== null) {
       const stateFile = join(stateDir, "chain", "anvil.json");
-      const anvil = await startAnvil({ port: chainPort, stateFile, blockTimeSeconds: 1, quiet: true });
+      const anvil = await startAnvil({
+        port: options.chainPort,
+        stateFile,
+        blockTimeSeconds: 1,
+        quiet: true,
+      });
       parts.push({ stop: () => anvil.stop() });
       void anvil.ended.then((sentence) => (chainEnded = sentence));
     }
-    log(`chain   ${chainUrl}${ownChain ? ", a block each second" : ", which ran already"}`);
+    log(
+      `chain   ${chainUrl}${options.chainPort === null ? ", which runs already" : ", a block each second"}`,
+    );
     await migrated;
     const wrangler = startWrangler(devArguments(options, stateDir, devVars), {
       stateDir,

@@ -1,14 +1,16 @@
 // `npm start`: a local chain and Lockstep with all its bindings, until ctrl-C.
-// Variables: PORT (8787), CHAIN_PORT (8545), STATE_DIR (.wrangler/state), CHAIN_URL (that chain),
-// RECEIVER_URL (that of .dev.vars).
+// Variables: PORT (8787), CHAIN_PORT (8545), STATE_DIR (.wrangler/state), RECEIVER_URL (that of .dev.vars); CHAIN_URL, a
+// chain that runs already: none is started then.
 // `npm start -- --fresh` forgets the state of both first.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { anvilAccount } from "./anvil-accounts.ts";
+import { chainOf } from "./chain-setting.ts";
+import { greeting } from "./greeting.ts";
 import { interruption } from "./interruption.ts";
 import { parsePort } from "./ports.ts";
-import { startStack, type Stack } from "./stack.ts";
+import { startStack } from "./stack.ts";
 import { pause } from "./wait-until.ts";
+import { isNoise } from "./wrangler-noise.ts";
 import { PROJECT } from "./wrangler.ts";
 
 const HEALTH_EVERY_MS = 250;
@@ -16,17 +18,19 @@ const interrupted = interruption();
 
 try {
   const { values } = parseArgs({ options: { fresh: { type: "boolean", default: false } } });
-  const { PORT = "8787", CHAIN_PORT = "8545", STATE_DIR, CHAIN_URL } = process.env;
+  const { PORT = "8787", STATE_DIR } = process.env;
   const stack = await startStack({
     port: parsePort(PORT, "PORT"),
-    chainPort: parsePort(CHAIN_PORT, "CHAIN_PORT"),
+    ...chainOf(process.env),
     stateDir: STATE_DIR ?? join(PROJECT, ".wrangler", "state"),
-    chainUrl: CHAIN_URL,
     devVars: join(PROJECT, ".dev.vars"),
     fresh: values.fresh,
     withSender: false,
     quiet: false,
-    log: (line) => console.log(line),
+    // All of it is in the folder `logs` of the state.
+    log: (line) => {
+      if (!isNoise(line)) console.log(line);
+    },
     signal: interrupted.signal,
   });
   try {
@@ -46,29 +50,3 @@ try {
   process.exitCode = 1;
 }
 process.exit(interrupted.exitCode() ?? process.exitCode);
-
-function greeting({ url, chainUrl }: Stack): string {
-  const account = anvilAccount(0).id;
-  const body = `{ "id": "first-1", "account": "${account}", "action":
-    { "type": "evm.transaction", "to": "${anvilAccount(9).address}", "value": "1" } }`;
-  return `
-Lockstep runs at ${url}, its chain at ${chainUrl}.
-The tokens PRODUCER_TOKEN and OPERATOR_TOKEN are in .dev.vars. Ctrl-C ends everything.
-
-Send a directive:
-
-  . ./.dev.vars; curl ${url}/v1/directives \\
-    -H "Authorization: Bearer $PRODUCER_TOKEN" -H 'Content-Type: application/json' \\
-    -d '${body}'
-
-Read what became of it:
-
-  curl ${url}/v1/accounts/${encodeURIComponent(account)}/directives/first-1 \\
-    -H "Authorization: Bearer $PRODUCER_TOKEN"
-
-Send a signed webhook (\`npm run receive\`, in another terminal, shows where it goes):
-
-  BODY='{"id":"evt-1","customer":"ada"}'; curl ${url}/webhooks/plain --json "$BODY" -H "X-Signature: \\
-    $(printf %s "$BODY" | openssl dgst -sha256 -hmac "$PLAIN_WEBHOOK_SECRET" -r | cut -d' ' -f1)"
-`;
-}

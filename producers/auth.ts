@@ -1,6 +1,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { createMiddleware } from "hono/factory";
+import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import { problem, type Actor } from "../domain/api.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
@@ -20,8 +21,8 @@ export type Scope = "public" | Actor["scope"];
 /** The scope that a call needs. Whatever is not named here needs an operator. */
 export function requiredScope(method: string, path: string): Scope {
   if (path === "/healthz") return "public";
-  // The signature is the authorization.
-  if (method === "POST" && /^\/webhooks\/[^/]+$/.test(path)) return "public";
+  // The signature is the authorization; it comes by POST alone, and nothing answers another method.
+  if (/^\/webhooks\/[^/]+$/.test(path)) return "public";
   if (path === "/v1/directives" && method === "POST") return "producer";
   const reads = method === "GET" || method === "HEAD";
   if (reads && path === "/openapi.json") return "producer";
@@ -34,7 +35,8 @@ export function mayUse(actor: Actor, account: AccountId): boolean {
 }
 
 /**
- * Lets a call through that `requiredScope` allows, with its `actor`; a public one needs, and has, none.
+ * Lets a call through that `requiredScope` allows, with its `actor`; a public one needs, and has, none. A known token of
+ * any scope gets through to where no route is, to hear of 404 or 405.
  * Answers 401 without a known token, 403 with one of the wrong scope, 503 while API_TOKENS cannot be read.
  */
 export function authenticate() {
@@ -52,7 +54,8 @@ export function authenticate() {
         headers: { "www-authenticate": "Bearer" },
       });
     }
-    if (scope === "operator" && actor.scope !== "operator") {
+    const isServed = matchedRoutes(context).some(({ method }) => method !== "ALL");
+    if (isServed && scope === "operator" && actor.scope !== "operator") {
       return problem(403, "The call needs an operator's token.");
     }
     context.set("actor", actor);

@@ -64,7 +64,7 @@ export function depthText(output: Output, { queues, letters }: DepthReport, nowM
       { header: "WAITING", align: "right" },
       { header: "SIZE", align: "right" },
       { header: "OLDEST", align: "right" },
-      { header: "", clip: "end" },
+      { header: "", clip: "below" },
     ],
     Object.entries(queues).map(([name, queue]) => [
       name,
@@ -140,17 +140,17 @@ export function incidentsText(output: Output, { open, closed }: IncidentsReport,
       { header: "" },
       { header: "RULE" },
       { header: "SUBJECT", clip: "middle" },
-      { header: "DETAIL", clip: "end" },
       { header: "OPENED", align: "right" },
       { header: "ENDED", align: "right" },
+      { header: "DETAIL", clip: "below" },
     ],
     [...open, ...closed].map(({ rule, subject, detail, openedAt, closedAt }) => [
       closedAt === null ? { text: "open", paint: red } : { text: "ended", paint: dim },
       rule,
       subject,
-      detail,
       `${age(openedAt, nowMs)} ago`,
       closedAt === null ? null : `${age(closedAt, nowMs)} ago`,
+      detail,
     ]),
   );
 }

@@ -45,9 +45,11 @@ export function endingOf(error: unknown): Ending {
     return { exitCode: error.exitCode, message: error.message, problem: null };
   }
   if (error instanceof ApiError) {
-    const { problem, status } = error;
-    const message = problem === null ? `${status}: not an answer of Lockstep; check the URL` : problem.detail;
-    return { exitCode: exitOfStatus(status), message, problem };
+    const { problem, status, url } = error;
+    if (problem !== null) return { exitCode: exitOfStatus(status), message: problem.detail, problem };
+    // Whatever the status means there, it says nothing of what was asked for.
+    const message = `${url} answered ${status}, and not as Lockstep does: check the URL`;
+    return { exitCode: EXIT.unreachable, message, problem };
   }
   if (error instanceof UnreachableError) {
     return { exitCode: EXIT.unreachable, message: error.message, problem: null };

@@ -65,6 +65,7 @@ export const addLanes: AddCommands = (parent, cli) => {
         const output = cli.output();
         const report = await cli.client().commandLane(account, name, reason);
         output.answer(report, () => laneText(output, report));
+        noteUnchanged(output, "lane", name, reason, report);
       });
     examples(command, `lockstep lane ${name} eip155:31337:0xf39f…2266 --reason "key rotation"`);
   }
@@ -86,7 +87,7 @@ export const addLanes: AddCommands = (parent, cli) => {
             ["status", statusCell(report.status, output.paint)],
             ["sequence", report.sequence ?? null],
             ["attempts", report.attempts],
-            ["failure", report.failure === undefined ? null : failureText(report.failure)],
+            ["last failure", report.failure === undefined ? null : failureText(report.failure)],
             ["admitted", report.admittedAt],
             ["updated", report.updatedAt],
           ]),
@@ -127,7 +128,10 @@ function laneText(output: Output, lane: LaneReport): string {
     ["account", lane.account],
     ["status", statusCell(lane.status, output.paint)],
     ["reason", lane.reason],
-    ["sequence", `next ${lane.nextSequence}, chain ${lane.chainSequence ?? "unread"}`],
+    [
+      "sequence",
+      `next ${lane.nextSequence}, the chain's ${lane.chainSequence === null ? "not read yet" : `${lane.chainSequence} as last read`}`,
+    ],
     ["checkpoint", `received ${checkpoint.received ?? "none"}, contiguous ${checkpoint.contiguous}`],
     [
       "directives",
@@ -146,11 +150,24 @@ function laneText(output: Output, lane: LaneReport): string {
   return [summary, ...eventLines(output, lane.events)].join("\n");
 }
 
+/** A lane or an inbox logs each action that changed it, as `<actor>: <reason>`; one that changed nothing it does not log. */
+export function noteUnchanged(
+  output: Output,
+  what: "lane" | "inbox",
+  action: "pause" | "resume" | "repair",
+  reason: string,
+  { events }: Pick<LaneReport, "events">,
+): void {
+  if (action === "repair" || events.some(({ detail }) => detail.endsWith(`: ${reason.trim()}`))) return;
+  const stood = action === "pause" ? "was paused already" : "was not paused";
+  output.note(`Nothing changed: the ${what} ${stood}, and this reason is not logged.`);
+}
+
 /** The log of a lane or an inbox, as it comes. */
 export function eventLines(output: Output, events: LaneReport["events"]): readonly string[] {
   if (events.length === 0) return [];
   const rows = events.map(({ at, kind, detail }): readonly Cell[] => [at, kind, detail]);
-  const columns = [{ header: "AT" }, { header: "EVENT" }, { header: "DETAIL", clip: "end" as const }];
+  const columns = [{ header: "AT" }, { header: "EVENT" }, { header: "DETAIL", clip: "below" as const }];
   return ["", output.table(columns, rows)];
 }
 

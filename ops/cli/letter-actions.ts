@@ -27,7 +27,7 @@ export const addLetterActions: AddCommands = (parent, cli) => {
         throw new CliFailure(EXIT.usage, "--outcome landed needs --tx-hash: the transaction that is final");
       }
       const request = { outcome, reason, ...(txHash === undefined ? {} : { txHash }) };
-      answer(cli, await cli.client().resolveLetter(id, request));
+      answer(cli, await cli.client().resolveLetter(id, request), reason);
     });
   examples(
     resolve,
@@ -40,7 +40,7 @@ export const addLetterActions: AddCommands = (parent, cli) => {
     .description("close a letter for good: nothing more is done for it")
     .argument("<letter>", "the letter's id")
     .addOption(reasonOption())
-    .action(async (id, { reason }) => answer(cli, await cli.client().discardLetter(id, reason)));
+    .action(async (id, { reason }) => answer(cli, await cli.client().discardLetter(id, reason), reason));
   examples(discard, 'lockstep dlq discard 3f2a…91c0 --reason "test traffic"');
 
   const resubmit = parent
@@ -56,7 +56,7 @@ export const addLetterActions: AddCommands = (parent, cli) => {
       const { id, expiresAt, reason } = flags;
       const action = await actionOf(cli, flags.action, flags.actionFile);
       const request = { id, action, reason, ...(expiresAt === undefined ? {} : { expiresAt }) };
-      answer(cli, await cli.client().resubmitLetter(letter, request));
+      answer(cli, await cli.client().resubmitLetter(letter, request), reason);
     });
   examples(
     resubmit,
@@ -80,7 +80,8 @@ export const addLetterActions: AddCommands = (parent, cli) => {
   examples(reconcile, "lockstep dlq reconcile", "lockstep dlq reconcile 3f2a…91c0 77b1…02fe");
 };
 
-function answer(cli: Cli, letter: LetterFullReport): void {
+/** The history has the reason of each action that changed the letter; a repeated one leaves it as it was. */
+function answer(cli: Cli, letter: LetterFullReport, reason: string): void {
   const output = cli.output();
   output.answer(letter, () =>
     output.facts([
@@ -89,6 +90,8 @@ function answer(cli: Cli, letter: LetterFullReport): void {
       ["updated", letter.updatedAt],
     ]),
   );
+  if (letter.history.some((entry) => entry.reason === reason.trim())) return;
+  output.note("Nothing changed: the letter was so already, and this reason is not in its history.");
 }
 
 async function actionOf(cli: Cli, action: unknown, file: string | undefined): Promise<unknown> {

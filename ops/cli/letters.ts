@@ -161,7 +161,7 @@ function historyLines(output: Output, { history }: LetterFullReport): readonly s
     { header: "AT" },
     { header: "BY", clip: "end" as const },
     { header: "ACTION", clip: "end" as const },
-    { header: "REASON", clip: "end" as const },
+    { header: "REASON", clip: "below" as const },
   ];
   return [
     "",

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { Command } from "@commander-js/extra-typings";
+import { z } from "zod";
 import { lockstepClient } from "../client.ts";
 import { examples, type Cli } from "./command.ts";
 import { addCompletion } from "./completion.ts";
@@ -16,12 +18,17 @@ import { addStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
 import { addEvents, addInboxes } from "./webhooks.ts";
 
+const VERSION = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))).version;
+
 const EPILOGUE = `
 Exit codes:
     0  it is done
     1  the Worker refused, or the thing failed
     2  the command line, the settings or the input are wrong: nothing was asked
-    3  the Worker cannot be reached, is not available, or does not let the token in
+    3  the Worker cannot be reached, is not available, or does not let the token in;
+       something that is not Lockstep answers at the URL
     4  not found, or in conflict with what is there
   130  ctrl-C (129 SIGHUP, 143 SIGTERM)
 
@@ -64,6 +71,7 @@ function createProgram(terminal: Terminal) {
   const { stdout, stderr } = terminal;
   const program = new Command("lockstep")
     .description("Operate Lockstep: send directives, see depth and dead letters, replay them.")
+    .version(VERSION, "--version", "the version of this program")
     .option("--json", "JSON on standard output, and nothing else")
     .option("--wide", "nothing is cut to the terminal's width")
     .option("--url <url>", "the Worker's URL")

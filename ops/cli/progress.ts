@@ -8,6 +8,9 @@ const BAR = 20;
 const RATE_OVER_MS = 15_000;
 const ERASE_LINE = "\r\u001B[2K";
 
+/** What is not paced slower stands still when so much time brought no change. */
+const STALLED_AFTER_MS = 15_000;
+
 export interface Progress {
   show(report: ReplayReport): void;
   /** In place of the progress, until the next. */
@@ -19,6 +22,7 @@ export interface Progress {
 /** On standard error: one line that changes on a terminal, elsewhere a line for each change. */
 export function createProgress({ stderr, now }: Pick<Terminal, "stderr" | "now">): Progress {
   const samples: { readonly atMs: number; readonly done: number }[] = [];
+  let moved = { numbers: "", atMs: now() };
   let shown = "";
   const draw = (text: string): void => {
     // The last column stays free: some terminals wrap when it is written.
@@ -31,7 +35,9 @@ export function createProgress({ stderr, now }: Pick<Terminal, "stderr" | "now">
     show(report) {
       samples.push({ atMs: now(), done: doneOf(report) });
       while (samples.length > 2 && (samples[0]?.atMs ?? 0) < now() - RATE_OVER_MS) samples.shift();
-      draw(progressLine(report, rateOf(samples)));
+      const numbers = `${report.status} ${report.sent} ${doneOf(report)}`;
+      if (numbers !== moved.numbers) moved = { numbers, atMs: now() };
+      draw(progressLine(report, rateOf(samples), now() - moved.atMs >= stalledAfterMs(report)));
     },
     say: draw,
     end() {
@@ -46,8 +52,16 @@ export function doneOf({ landed, failedAgain, refused, returned }: ReplayReport)
   return landed + failedAgain + refused + returned;
 }
 
-/** `etaSeconds` is the Worker's word of those that wait; for those in flight, and where it has none, the rate's. */
-export function progressLine(report: ReplayReport, ratePerSecond: number | null): string {
+/** A replay that is told to be slow has not stalled: two letters are due in that time. */
+function stalledAfterMs({ ratePerSecond, perLanePerSecond }: ReplayReport): number {
+  return Math.max(STALLED_AFTER_MS, 2000 / Math.min(ratePerSecond, perLanePerSecond));
+}
+
+/**
+ * `etaSeconds` is the Worker's word of those that wait; for those in flight, and where it has none, the rate's. Both only
+ * grow while nothing happens, so that one which stalled has none.
+ */
+export function progressLine(report: ReplayReport, ratePerSecond: number | null, stalled: boolean): string {
   const done = doneOf(report);
   const share = report.total === 0 ? 1 : done / report.total;
   const filled = Math.floor(share * BAR);
@@ -59,7 +73,9 @@ export function progressLine(report: ReplayReport, ratePerSecond: number | null)
     `${grouped(done)}/${grouped(report.total)}`,
     ratePerSecond === null ? "-/s" : `${grouped(ratePerSecond)}/s`,
     report.status === "running" && left > 0
-      ? `ETA ${eta === null ? "-" : duration(eta * 1000)}`
+      ? stalled
+        ? "stalled"
+        : `ETA ${eta === null ? "-" : duration(eta * 1000)}`
       : report.status,
     ...(report.inFlight === 0 ? [] : [`${grouped(report.inFlight)} in flight`]),
     ...(report.failedAgain === 0 ? [] : [`${grouped(report.failedAgain)} failed`]),

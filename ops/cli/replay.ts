@@ -1,4 +1,4 @@
-import type { PlanReport } from "../../domain/api-letters.ts";
+import { REFUSALS, type PlanReport } from "../../domain/api-letters.ts";
 import type { Client } from "../client.ts";
 import { examples, positiveNumber, reasonOption, type AddCommands, type Cli } from "./command.ts";
 import { countLines } from "./depth.ts";
@@ -44,7 +44,9 @@ export const addReplay: AddCommands = (parent, cli) => {
       const report = await (id === undefined ? client.createPlan(planRequestOf(flags)) : client.plan(id));
       output.answer(report, () => planText(output, report));
       output.note(
-        `Run it: lockstep dlq replay ${quoted(report.id)} ${quoted(report.digest)} --reason <text>`,
+        report.matched === 0
+          ? nothingText(report)
+          : `Run it: lockstep dlq replay ${quoted(report.id)} ${quoted(report.digest)} --reason <text>`,
       );
     });
   examples(plan, "lockstep dlq plan --code unauthorized", "lockstep dlq plan --from 24h --limit 1000 --json");
@@ -81,7 +83,7 @@ export const addReplay: AddCommands = (parent, cli) => {
       if (output.json) output.answer({ type: "plan", plan: report }, () => "");
       else output.note(planText(output, report));
       if (report.matched === 0) {
-        output.note("There is nothing to replay.");
+        output.note(nothingText(report));
         return;
       }
       if (flags.yes !== true) await confirm(cli, report);
@@ -145,6 +147,24 @@ async function start(
     }
     throw error;
   }
+}
+
+/** What an operator may do about letters that a plan refuses. */
+const REMEDIES: Readonly<Record<keyof PlanReport["refused"], string>> = {
+  undetermined: "their lanes must say first what became of them: lockstep dlq reconcile",
+  reverted: "they would revert again: lockstep dlq resubmit",
+  expired: "their time is over: lockstep dlq resubmit, or discard",
+  "over-max-replays": "they were replayed as often as the configuration allows: --force",
+  unreadable: "their messages cannot be read: lockstep dlq discard",
+};
+
+function nothingText({ refused }: PlanReport): string {
+  const lines = REFUSALS.flatMap((why) => {
+    const count = refused[why] ?? 0;
+    return count === 0 ? [] : [`  ${grouped(count)} ${why}: ${REMEDIES[why]}`];
+  });
+  if (lines.length === 0) return "There is nothing to replay: no open letter fits.";
+  return ["There is nothing to replay: every letter that fits is refused.", ...lines].join("\n");
 }
 
 export function planText(output: Output, plan: PlanReport): string {

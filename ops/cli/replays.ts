@@ -58,9 +58,8 @@ function replaysTable(output: Output, replays: readonly ReplayReport[], nowMs: n
       { header: "DONE", align: "right" },
       { header: "LANDED", align: "right" },
       { header: "FAILED", align: "right" },
-      { header: "STARTED", align: "right" },
-      { header: "BY", clip: "end" },
-      { header: "REASON", clip: "end" },
+      { header: "AGE", align: "right" },
+      { header: "REASON", clip: "below" },
     ],
     replays.map((replay) => [
       replay.id,
@@ -69,8 +68,7 @@ function replaysTable(output: Output, replays: readonly ReplayReport[], nowMs: n
       replay.landed,
       replay.failedAgain,
       age(replay.startedAt, nowMs),
-      replay.actor,
-      replay.reason,
+      `${replay.actor}: ${replay.reason}`,
     ]),
   );
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { CliFailure, EXIT } from "./exit.ts";
+import { readJson } from "./json.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Where the Worker is, and what lets this program in. The token is in no flag: those are in the shell's history. */
@@ -81,7 +82,9 @@ function readProfile({ env, home }: Terminal, wanted: string | undefined): Profi
     if (explicit === undefined && wanted === undefined) return null;
     throw new CliFailure(EXIT.usage, `${path}: no such file`);
   }
-  const config = configSchema.safeParse(jsonIn(text));
+  const json = readJson(text);
+  if (!json.ok) throw new CliFailure(EXIT.usage, `${path}: ${json.error}`);
+  const config = configSchema.safeParse(json.value);
   if (!config.success) {
     const wrong = config.error.issues.map(
       ({ path: at, message }) => `${at.map(String).join(".")}: ${message}`,
@@ -132,14 +135,6 @@ function readIfThere(path: string): string | null {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     if (code === "ENOENT" || code === "ENOTDIR") return null;
     throw new CliFailure(EXIT.usage, `${path}: cannot be read (${code})`);
-  }
-}
-
-function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { LaneReport } from "../../domain/api.ts";
+import type { InboxCounts } from "../client-webhooks.ts";
 import { LANES_PER_PAGE } from "./lanes.ts";
 import { examples, readPages, type AddCommands } from "./command.ts";
 import { depthText, incidentsText } from "./depth.ts";
@@ -12,26 +13,30 @@ const MOST_LANES = 10;
 export const addStatus: AddCommands = (parent, cli) => {
   const status = parent
     .command("status")
-    .description("the Worker, its lanes, its incidents and its dead letters on one screen")
+    .description("the Worker, its lanes and inboxes, its incidents and its dead letters on one screen")
     .action(async () => {
       const output = cli.output();
       const client = cli.client();
-      if (!(await client.healthy()))
-        throw new CliFailure(EXIT.unreachable, "the Worker does not answer /healthz with 200");
-      const [{ items: lanes }, depth, incidents] = await Promise.all([
+      if (!(await client.healthy())) {
+        const message = `${client.url}/healthz does not answer as Lockstep does: check the URL`;
+        throw new CliFailure(EXIT.unreachable, message);
+      }
+      const [{ items: lanes }, inboxes, depth, incidents] = await Promise.all([
         readPages(
           { all: true },
           null,
           (after) => client.lanesPage({ after, limit: LANES_PER_PAGE }),
           ({ accounts, next }) => ({ items: accounts, next }),
         ),
+        client.inboxCounts(),
         client.depth(),
         client.incidents(),
       ]);
       const summary = summaryOf(lanes);
-      output.answer({ healthy: true, lanes: summary, depth, incidents: incidents.open }, () =>
+      output.answer({ healthy: true, lanes: summary, inboxes, depth, incidents: incidents.open }, () =>
         [
-          `Lockstep runs. ${lanesLine(output, summary)}`,
+          "Lockstep runs.",
+          summaryText(output, summary, inboxes),
           ...unhealthyLines(output, lanes),
           ...(incidents.open.length === 0
             ? []
@@ -70,17 +75,24 @@ function summaryOf(lanes: readonly LaneReport[]): LanesSummary {
   return { total: lanes.length, byStatus, counts, lettersOwed };
 }
 
-function lanesLine(output: Output, { total, byStatus, counts, lettersOwed }: LanesSummary): string {
-  const statuses = Object.entries(byStatus).map(([status, count]) => `${grouped(count)} ${status}`);
+function summaryText(output: Output, lanes: LanesSummary, inboxes: InboxCounts): string {
+  const { byStatus, counts, lettersOwed } = lanes;
+  const unread = inboxes.unread === 0 ? "" : `, ${grouped(inboxes.unread)} more were not read`;
   const owed = lettersOwed === 0 ? "" : `, ${plural(lettersOwed, "letter")} owed to the ledger`;
-  return `${plural(total, "lane")}${statuses.length === 0 ? "" : ` (${statuses.join(", ")})`}\n${output.facts(
+  return output.facts([
+    ["lanes", countText(byStatus)],
+    ["inboxes", `${countText(inboxes.byStatus)}${unread}`],
     [
-      [
-        "directives",
-        `${grouped(counts.admitted)} admitted = ${grouped(counts.settled)} settled + ${grouped(counts.dead)} dead + ${grouped(counts.inFlight)} in flight${owed}`,
-      ],
+      "directives",
+      `${grouped(counts.admitted)} admitted = ${grouped(counts.settled)} settled + ${grouped(counts.dead)} dead + ${grouped(counts.inFlight)} in flight${owed}`,
     ],
-  )}`;
+  ]);
+}
+
+function countText(byStatus: Readonly<Record<string, number>>): string {
+  const total = Object.values(byStatus).reduce((sum, count) => sum + count, 0);
+  const statuses = Object.entries(byStatus).map(([status, count]) => `${grouped(count)} ${status}`);
+  return `${grouped(total)}${statuses.length === 0 ? "" : ` (${statuses.join(", ")})`}`;
 }
 
 /** Those that are not live: the ones that somebody may have to do something about. */
@@ -93,7 +105,7 @@ function unhealthyLines(output: Output, lanes: readonly LaneReport[]): readonly 
   const columns = [
     { header: "LANE", clip: "middle" as const },
     { header: "STATUS" },
-    { header: "REASON", clip: "end" as const },
+    { header: "REASON", clip: "below" as const },
   ];
   const left = unhealthy.length - reasons.length;
   const more =

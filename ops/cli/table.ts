@@ -4,8 +4,11 @@ import { clipEnd, clipMiddle, plain, widthOf } from "./text.ts";
 export interface Column {
   readonly header: string;
   readonly align?: "right";
-  /** How a cell gives way when the table is too wide; columns without it never do. */
-  readonly clip?: "middle" | "end";
+  /**
+   * How a cell gives way when the table is too wide; columns without it never do. `below` is for the last column, of what
+   * people say: where it has no room beside the others, it goes on below them.
+   */
+  readonly clip?: "middle" | "end" | "below";
 }
 
 /** What a cell says, and how it is painted. */
@@ -14,6 +17,9 @@ export type Cell = string | number | null | { readonly text: string; readonly pa
 const GAP = "  ";
 /** A column that gives way keeps so much. */
 const LEAST = 5;
+const INDENT = "  ";
+/** So many lines below a row; the rest is cut. */
+const MOST_BELOW = 3;
 
 /** Lines of at most `width` columns; null for no limit. */
 export function table(
@@ -26,7 +32,8 @@ export function table(
   const widths = columns.map(({ header }, index) =>
     Math.max(widthOf(header), ...texts.map((row) => widthOf(row[index] ?? ""))),
   );
-  if (width !== null) narrow(columns, widths, width - GAP.length * (columns.length - 1));
+  const last = columns.length - 1;
+  if (width !== null) fit(columns, widths, width - GAP.length * last);
   const line = (cells: readonly string[], paintOf: (index: number) => Paint | null): string => {
     const painted = columns.map((column, index) => {
       const space = widths[index] ?? 0;
@@ -39,13 +46,38 @@ export function table(
     });
     return painted.join(GAP).trimEnd();
   };
+  const linesOf = (row: readonly string[], cells: readonly Cell[] = []): readonly string[] => {
+    const paintOf = (index: number): Paint | null => paintIn(cells[index]);
+    const text = row[last] ?? "";
+    if (width === null || columns[last]?.clip !== "below" || widthOf(text) <= (widths[last] ?? 0))
+      return [line(row, paintOf)];
+    const beside = line(row.with(last, ""), paintOf);
+    if (cells[last] === null) return [beside];
+    const space = width - INDENT.length;
+    const below = wrapped(text, space);
+    const kept = below.slice(0, MOST_BELOW - 1);
+    const rest = below.length < MOST_BELOW ? [] : [clipEnd(below.slice(kept.length).join(" "), space)];
+    return [beside, ...[...kept, ...rest].map((part) => INDENT + (paintOf(last)?.(part) ?? part))];
+  };
   return [
     line(
       columns.map(({ header }) => header),
       () => paintHeader,
     ),
-    ...texts.map((row, rowIndex) => line(row, (index) => paintIn(rows[rowIndex]?.[index]))),
+    ...texts.flatMap((row, index) => linesOf(row, rows[index])),
   ].join("\n");
+}
+
+/** Makes the columns fit. One whose cells may go below gets what the others leave, or nothing when not even its header fits. */
+function fit(columns: readonly Column[], widths: number[], width: number): void {
+  const last = columns.length - 1;
+  const column = columns[last];
+  if (column?.clip !== "below") return narrow(columns, widths, width);
+  const beside = widths.slice(0, last);
+  narrow(columns, beside, width);
+  const room = width - beside.reduce((sum, one) => sum + one, 0);
+  const least = widthOf(column.header);
+  widths.splice(0, widths.length, ...beside, room < least ? 0 : Math.min(room, widths[last] ?? 0));
 }
 
 /** Takes from the widest column that gives way, until all fit; then from any. */

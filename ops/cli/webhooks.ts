@@ -2,7 +2,7 @@ import type { EventReport, InboxReport } from "../../domain/api-webhooks.ts";
 import type { InboxCommand, InboxTarget } from "../client-webhooks.ts";
 import { examples, readPages, reasonOption, wholeNumber, type AddCommands } from "./command.ts";
 import { CliFailure, EXIT } from "./exit.ts";
-import { eventLines, failureText } from "./lanes.ts";
+import { eventLines, failureText, noteUnchanged } from "./lanes.ts";
 import { statusCell, type Output } from "./output.ts";
 import type { Cell } from "./table.ts";
 import { age, grouped, quoted } from "./text.ts";
@@ -114,6 +114,7 @@ export const addInboxes: AddCommands = (parent, cli) => {
         const output = cli.output();
         const report = await cli.client().commandInbox(source, targetOf({ key, shard }), name, reason);
         output.answer(report, () => inboxText(output, report));
+        noteUnchanged(output, "inbox", name, reason, report);
       });
     examples(
       command,
@@ -198,7 +199,7 @@ function eventText(output: Output, event: EventReport): string {
       ["status", statusCell(event.status, output.paint)],
       ["attempts", event.attempts],
       ["replayed", `${event.generation} times`],
-      ["failure", failure === null ? null : failureText(failure)],
+      ["last failure", failure === null ? null : failureText(failure)],
       ["digest", event.digest],
       ["admitted", event.admittedAt],
       ["updated", event.updatedAt],

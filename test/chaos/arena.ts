@@ -44,7 +44,7 @@ export async function openArena(seed: number): Promise<Arena> {
     opened.push(endpoint);
     const stack = await startStack({
       port: await freePort(),
-      chainPort: chain.port,
+      chainPort: null,
       chainUrl: endpoint.url,
       stateDir,
       fresh: false,

@@ -6,16 +6,17 @@ import { API_TOKENS, call, digest, FakeBindings, problemOf, TOKENS } from "./pro
 const LANE = `/v1/accounts/${encodeURIComponent(ACCOUNT)}`;
 const reason = { reason: "test" };
 
-/** Every route, with what it answers to somebody who may call it. */
+/** Every route, and paths without one, with what each answers to somebody who may call it. */
 const ROUTES = [
   { method: "POST", path: "/v1/directives", body: wire(), scope: "producer", answers: 202 },
   { method: "GET", path: `${LANE}/directives/order-1`, scope: "producer", answers: 404 },
   { method: "GET", path: LANE, scope: "operator", answers: 200 },
   { method: "POST", path: `${LANE}/pause`, body: reason, scope: "operator", answers: 200 },
   { method: "POST", path: `${LANE}/resume`, body: reason, scope: "operator", answers: 200 },
-  { method: "GET", path: "/v1/dlq/depth", scope: "operator", answers: 404 },
-  { method: "GET", path: "/nowhere", scope: "operator", answers: 404 },
-  { method: "DELETE", path: "/v1/directives", scope: "operator", answers: 405 },
+  { method: "GET", path: "/nowhere", scope: "any", answers: 404 },
+  { method: "POST", path: "/v1/directives/", body: wire(), scope: "any", answers: 404 },
+  { method: "GET", path: "/v1/directives", scope: "any", answers: 405 },
+  { method: "DELETE", path: "/v1/directives", scope: "any", answers: 405 },
 ] as const;
 
 afterEach(() => {
@@ -48,10 +49,10 @@ describe.each(ROUTES)("$method $path", ({ method, path, scope, answers, ...rest 
     ).toBe(answers);
   });
 
-  test("answers a producer if it is a producer's call, else refuses with 403", async () => {
+  test("answers a producer if it is no operator's call, else refuses with 403", async () => {
     const bindings = new FakeBindings();
     const response = await call(bindings, method, path, { ...options, token: TOKENS.producer });
-    expect(response.status).toBe(scope === "producer" ? answers : 403);
+    expect(response.status).toBe(scope === "operator" ? 403 : answers);
     if (scope === "operator") expect(bindings.opened).toEqual([]);
   });
 
@@ -163,6 +164,14 @@ describe("what a call needs", () => {
     expect((await call(bindings, "GET", "/healthz", { token: null })).status).toBe(200);
   });
 
+  test.each(["GET", "HEAD", "PUT", "DELETE"])(
+    "%s of a webhook's path is 405 without a token, as POST needs none",
+    async (method) => {
+      const response = await call(new FakeBindings(), method, "/webhooks/polar", { token: null });
+      expect([response.status, response.headers.get("allow")]).toEqual([405, "POST"]);
+    },
+  );
+
   test.each([
     ["GET", "/healthz/", "operator"],
     ["GET", "/healthz/../v1/accounts/x", "operator"],
@@ -174,8 +183,7 @@ describe("what a call needs", () => {
     ["GET", "/v1/accounts/a/directives/", "operator"],
     ["HEAD", "/v1/accounts/a/directives/b", "producer"],
     ["POST", "/webhooks/polar", "public"],
-    ["GET", "/webhooks/polar", "operator"],
-    ["HEAD", "/webhooks/polar", "operator"],
+    ["GET", "/webhooks/polar", "public"],
     ["POST", "/webhooks", "operator"],
     ["POST", "/webhooks/", "operator"],
     ["POST", "/webhooks/polar/", "operator"],

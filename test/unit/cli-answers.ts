@@ -112,6 +112,17 @@ export const depth = depthSchema.parse({
   },
 });
 
+/** Of one scrape: some of the inboxes, and what it says beside them. */
+export const metrics = `# HELP lockstep_inboxes Webhook inboxes by status.
+# TYPE lockstep_inboxes gauge
+lockstep_inboxes{status="live"} 3
+lockstep_inboxes{status="paused"} 1
+lockstep_inboxes{status="waiting"} 0
+lockstep_inbox_events{state="dead"} 12
+lockstep_inboxes_unread 0
+lockstep_inboxes_left_out 2
+`;
+
 const opened = { rule: "openLetters", subject: LONG_ID, detail: LONG, openedAt: AT };
 export const incidents = incidentsReportSchema.parse({
   open: [{ ...opened, id: "i2", closedAt: null }],

@@ -202,7 +202,7 @@ test.each(CASES)("$argv prints nothing but plain lines of at most 80 columns", a
   expect(stdout).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F]/);
 });
 
-test("status shows the Worker, its lanes, its incidents and its depth on one screen of 80 columns", async () => {
+test("status shows the Worker, its lanes and inboxes, its incidents and its depth on one screen of 80 columns", async () => {
   worker.answer("GET /healthz", { body: { status: "ok" } });
   worker.answer(
     "GET /v1/accounts",
@@ -211,18 +211,27 @@ test("status shows the Worker, its lanes, its incidents and its depth on one scr
   );
   worker.answer("GET /v1/dlq/depth", { body: answers.depth });
   worker.answer("GET /v1/dlq/incidents", { body: answers.incidents });
+  worker.answer("GET /metrics", { body: answers.metrics });
   const text = await lockstep(["status"]);
   expect(text.code).toBe(0);
-  expect(text.stdout).toContain("2 lanes (1 paused, 1 live)");
+  expect(text.stdout).toMatch(/^lanes +2 \(1 paused, 1 live\)$/m);
+  expect(text.stdout).toMatch(/^inboxes +4 \(3 live, 1 paused\), 2 more were not read$/m);
   expect(text.stdout).toContain("40,000");
   expect(text.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
   const summary = JSON.parse((await lockstep(["status", "--json"])).stdout) as Record<string, unknown>;
-  expect(summary).toMatchObject({ healthy: true, depth: answers.depth, incidents: answers.incidents.open });
+  expect(summary).toMatchObject({
+    healthy: true,
+    inboxes: { byStatus: { live: 3, paused: 1 }, unread: 2 },
+    depth: answers.depth,
+    incidents: answers.incidents.open,
+  });
 });
 
 test("a Worker that is not healthy is not asked further", async () => {
   worker.answer("GET /healthz", { status: 503, body: "starting" });
-  expect((await lockstep(["status"])).code).toBe(3);
+  const { code, stderr } = await lockstep(["status"]);
+  expect(code).toBe(3);
+  expect(stderr).toContain(`${worker.url}/healthz`);
   expect(worker.lines()).toEqual(["GET /healthz"]);
 });
 
@@ -257,6 +266,51 @@ test("a letter's id and hashes are whole in every table: they are what one copie
   expect((await lockstep(["dlq", "list"])).stdout).toContain(letter.id);
   worker.answer(`GET ${LETTER_PATH}`, { body: answers.wholeLetter });
   expect((await lockstep(["dlq", "show", letter.id])).stdout).toContain(answers.HASH);
+});
+
+test("a replay's id and why it was made are whole in 80 columns, as is what an incident is about", async () => {
+  const why = "the contract is unpaused, and all that waited for it may go";
+  worker.answer("GET /v1/dlq/replays", { body: { replays: [{ ...replay, reason: why, total: 10_000 }] } });
+  const { stdout } = await lockstep(["dlq", "replays"]);
+  expect(stdout).toContain(replay.id);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(`${replay.actor}: ${why}`);
+  const detail = "wrong_chain: the endpoint serves chain 1, and not chain 31337";
+  const open = answers.incidents.open.map((incident) => ({ ...incident, detail }));
+  worker.answer("GET /v1/dlq/incidents", { body: { open, closed: [] } });
+  expect((await lockstep(["dlq", "incidents"])).stdout).toContain(detail);
+});
+
+test.each([
+  [["lane", "pause", ACCOUNT], `POST ${ACCOUNT_PATH}/pause`, lane],
+  [["lane", "resume", ACCOUNT], `POST ${ACCOUNT_PATH}/resume`, lane],
+  [["inbox", "pause", "polar", "--key", "a"], "POST /v1/webhooks/polar/inbox/pause", inbox],
+  [["inbox", "resume", "polar", "--key", "a"], "POST /v1/webhooks/polar/inbox/resume", inbox],
+])(
+  "%j that changed nothing says so: its reason is not in the log of the answer",
+  async (argv, asks, answer) => {
+    const logged = { ...answer, events: [{ at: answers.NOW, kind: "paused", detail: `ada: ${reason}` }] };
+    worker.answer(asks, { body: answer }, { body: logged });
+    const repeated = await lockstep([...argv, ...because]);
+    expect(repeated.code).toBe(0);
+    expect(repeated.stderr).toMatch(/^Nothing changed: the (lane|inbox) was /);
+    expect((await lockstep([...argv, ...because])).stderr).toBe("");
+  },
+);
+
+test("a letter that was closed before says that nothing changed: the reason is not in its history", async () => {
+  const entry = { at: answers.NOW, actor: "ada", action: "discarded", reason };
+  const changed = { ...answers.wholeLetter, history: [entry] };
+  worker.answer(`POST ${LETTER_PATH}/discard`, { body: answers.wholeLetter }, { body: changed });
+  const repeated = await lockstep(["dlq", "discard", letter.id, ...because]);
+  expect(repeated).toMatchObject({ code: 0, stderr: expect.stringMatching(/^Nothing changed: /) as string });
+  expect((await lockstep(["dlq", "discard", letter.id, ...because])).stderr).toBe("");
+});
+
+test("--version is that of the package, and asks nobody", async () => {
+  const { code, stdout } = await lockstep(["--version"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(worker.requests).toEqual([]);
 });
 
 test("--wide cuts nothing", async () => {

@@ -67,23 +67,32 @@ describe("what the Worker refuses", () => {
     });
   });
 
-  test("an answer that is not Lockstep's says so, without the page", async () => {
-    worker.answer("GET /v1/dlq/depth", { status: 404, body: "<html>nginx</html>" });
-    const { code, stderr } = await lockstep(["dlq", "depth"]);
-    expect(code).toBe(4);
-    expect(stderr).toBe("error: 404: not an answer of Lockstep; check the URL\n");
-  });
+  test.each([400, 404, 409, 500])(
+    "a %i that is not Lockstep's is exit code 3 with the URL, without the page: what was asked for is not known",
+    async (status) => {
+      const page = { status, body: "<html>nginx</html>" };
+      worker.answer("GET /v1/dlq/depth", page);
+      worker.answer(`GET /v1/accounts/${encodeURIComponent(ACCOUNT)}/directives/a`, page);
+      const ended = {
+        code: 3,
+        stdout: "",
+        stderr: `error: ${worker.url} answered ${status}, and not as Lockstep does: check the URL\n`,
+      };
+      expect(await lockstep(["dlq", "depth"])).toMatchObject(ended);
+      expect(await lockstep(["directive", ACCOUNT, "a"])).toMatchObject(ended);
+    },
+  );
 
   test("an answer of another version names the field that is not known", async () => {
     worker.answer("GET /v1/dlq/depth", { body: { ...depth, letters: undefined } });
     const { code, stderr } = await lockstep(["dlq", "depth"]);
     expect(code).toBe(1);
-    expect(stderr).toContain("letters:");
+    expect(stderr).toContain(`${worker.url} answered what this client does not know (letters:`);
   });
 
   test("a redirect is not followed: the token would go along", async () => {
     worker.answer("GET /v1/dlq/depth", { status: 302, body: "" });
-    expect((await lockstep(["dlq", "depth"])).code).toBe(1);
+    expect((await lockstep(["dlq", "depth"])).code).toBe(3);
     expect(worker.requests).toHaveLength(1);
   });
 });

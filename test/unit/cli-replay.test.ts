@@ -82,10 +82,25 @@ test("--all is a choice", async () => {
   expect(worker.requests[0]?.body).toEqual({ filter: {} });
 });
 
-test("an empty plan starts nothing", async () => {
+test("an empty plan starts nothing, is not offered to be run, and says why letters were refused", async () => {
   worker.answer("POST /v1/dlq/plans", { body: { ...plan, matched: 0 } });
-  expect((await lockstep([...byCode, "--yes"])).code).toBe(0);
+  for (const argv of [
+    [...byCode, "--yes"],
+    ["plan", "--code", "unauthorized"],
+  ]) {
+    const { code, stderr } = await lockstep(argv);
+    expect(code).toBe(0);
+    expect(stderr).toContain("nothing to replay");
+    expect(stderr).toContain("  3 expired: ");
+    expect(stderr).toContain("  1 undetermined: ");
+    expect(stderr).not.toContain("Run it");
+  }
   expect(started()).toEqual([]);
+});
+
+test("a plan that no letter fits says so", async () => {
+  worker.answer("POST /v1/dlq/plans", { body: { ...plan, matched: 0, refused: {} } });
+  expect((await lockstep(["plan"])).stderr).toBe("There is nothing to replay: no open letter fits.\n");
 });
 
 test("a set that changed is a conflict, and what changed is said", async () => {
@@ -162,6 +177,24 @@ describe("following", () => {
     expect((await lockstep(["follow", replay.id])).pauses).toEqual([5000, 5000]);
   });
 
+  test.each([
+    ["at full speed", {}, 15],
+    ["told to send a letter each 20 s", { ratePerSecond: 0.05 }, 40],
+  ])("one %s stands still: that is said instead of an ETA that grows", async (_, pace, afterSeconds) => {
+    let looks = 0;
+    const look = () => ({ body: replayAt(128, { ...pace, etaSeconds: 10 + looks++ }) });
+    worker.answer(LOOK, ...Array.from({ length: afterSeconds / 5 + 1 }, () => look), {
+      body: replayAt(512, pace),
+    });
+    const { code, stderr } = await lockstep(["follow", replay.id]);
+    expect(code).toBe(0);
+    const lines = stderr.trimEnd().split("\n");
+    const stalled = lines.filter((line) => line.includes("stalled"));
+    expect(stalled).toHaveLength(1);
+    expect(stalled[0]).not.toContain("ETA");
+    expect(lines.filter((line) => line.includes("ETA"))).toHaveLength(afterSeconds / 5);
+  });
+
   test("on a terminal the progress is one line, which is gone at the end", async () => {
     const { stderr, pauses } = await lockstep(["follow", replay.id], { terminal: { columns: 60 } });
     expect(pauses).toEqual([1000, 1000]);
@@ -186,7 +219,7 @@ test("progress of any numbers that add up is one line whose bar is full only whe
       (landed, failedAgain, refused, waiting, inFlight, eta) => {
         const total = landed + failedAgain + refused + waiting + inFlight;
         const report = { ...replay, total, landed, failedAgain, refused, waiting, inFlight, etaSeconds: eta };
-        const line = progressLine(report, null);
+        const line = progressLine(report, null, false);
         expect(line).not.toContain("\n");
         expect(line.includes("100%")).toBe(doneOf(report) === total);
         expect(line.slice(0, 22)).toMatch(/^\[#*-*\]$/);

@@ -96,6 +96,25 @@ test.each([
   expect(stderr).not.toContain("secret");
 });
 
+test.each([
+  ["", 1, 1],
+  ["{", 1, 2],
+  ['{\n  "profile": a,\n}', 2, 14],
+  ['{"profiles": {"a": {"url": "x", "token": secret}}}', 1, 42],
+  ['{\n  "profile": "a" "secret"\n}', 2, 18],
+  ['{"profiles": ["secret",]}', 1, 24],
+])(
+  "the file %j that is not JSON is refused with where it is not, and none of it",
+  async (text, line, column) => {
+    const path = writeConfig(text);
+    const { code, stderr } = await ask({});
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: `error: ${path}: is not JSON: line ${line}, column ${column}\n`,
+    });
+  },
+);
+
 test("OPERATOR_TOKEN of .dev.vars is for a Worker on this machine", async () => {
   const projects = [writeDevVars()];
   await ask({ projects, env: { LOCKSTEP_URL: worker.url } });

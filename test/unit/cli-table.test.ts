@@ -23,6 +23,46 @@ test("a table of any text fits its width, one line for each row, whatever is in 
   );
 });
 
+test("what may go below its row is whole there up to three lines, and beside it where it has room", () => {
+  const columns = [{ header: "ID" }, { header: "REASON", clip: "below" as const }];
+  const reason = "the contract is unpaused";
+  expect(table(columns, [["a", reason]], 40, asIs)).toBe(`ID  REASON\na   ${reason}`);
+  const id = "b".repeat(36);
+  const rows = [
+    [id, "the contract was paused by its owner, and is not any more"],
+    ["c", null],
+    ["d", `${"word ".repeat(30)}end`],
+  ];
+  expect(table(columns, rows, 40, asIs).split("\n")).toEqual([
+    "ID",
+    id,
+    "  the contract was paused by its owner,",
+    "  and is not any more",
+    "c",
+    "d",
+    "  word word word word word word word",
+    "  word word word word word word word",
+    "  word word word word word word word wo…",
+  ]);
+  expect(table(columns, rows, null, asIs).split("\n")).toHaveLength(rows.length + 1);
+});
+
+test("a table whose last cells may go below fits its width, whatever is in them", () => {
+  const columns = [
+    { header: "ID" },
+    { header: "MIDDLE", clip: "middle" as const },
+    { header: "REASON", clip: "below" as const },
+  ];
+  const row = fc.tuple(any, any, any);
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 5 }), fc.integer({ min: 40, max: 120 }), (rows, width) => {
+      const lines = table(columns, rows, width, asIs).split("\n");
+      expect(lines.filter((line) => widthOf(line) > width)).toEqual([]);
+      expect(lines.length).toBeLessThanOrEqual(1 + rows.length * 4);
+    }),
+  );
+});
+
 test("facts of any text fit their width, and lose nothing of it but spaces", () => {
   fc.assert(
     fc.property(any, fc.integer({ min: 20, max: 120 }), (text, width) => {

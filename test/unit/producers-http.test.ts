@@ -98,6 +98,9 @@ describe("routes that another stage mounts afterwards", () => {
     const options = { ...bearer(TOKENS.operator), method: "POST" };
     expect((await problemOf(await request("/v1/dlq/plans", options))).status).toBe(400);
     expect((await problemOf(await request("/v1/dlq/depth", options))).status).toBe(405);
+    const asProducer = { ...bearer(TOKENS.producer), method: "POST" };
+    expect((await problemOf(await request("/v1/dlq/plans", asProducer))).status).toBe(403);
+    expect((await problemOf(await request("/v1/dlq/depth", asProducer))).status).toBe(405);
   });
 });
 
