@@ -21,6 +21,7 @@ export interface ReplayLetter {
   readonly digest: string;
   readonly generation: number;
   readonly sourceQueue: string;
+  readonly sequence: number | null;
 }
 
 /** What became of one letter. `letter`: where the letter itself goes; null leaves it `replaying`. */
@@ -40,7 +41,7 @@ export interface Decision {
 }
 
 const KEY_COLUMNS =
-  "r.ordinal, r.letter_id, r.lane, l.kind, l.directive_id, l.digest, l.generation, l.source_queue";
+  "r.ordinal, r.letter_id, r.lane, l.kind, l.directive_id, l.digest, l.generation, l.source_queue, l.sequence";
 
 /** Letters that were claimed and not carried through: by this driver before a crash, or by one before it. */
 export async function claimedLetters(
@@ -328,6 +329,7 @@ const keyRow = z
     digest: z.string(),
     generation: z.number(),
     source_queue: z.string(),
+    sequence: z.number().nullable(),
   })
   .transform((row): ReplayLetter => ({
     ordinal: row.ordinal,
@@ -338,4 +340,5 @@ const keyRow = z
     digest: row.digest,
     generation: row.generation,
     sourceQueue: row.source_queue,
+    sequence: row.sequence,
   }));

@@ -102,7 +102,8 @@ export async function carryOut(
           }
           const inbox = address.name;
           // One after the other: the events of a key go on in their order.
-          for (const [place, letter] of group.entries()) {
+          const inOrder = group.toSorted((left, right) => (left.sequence ?? 0) - (right.sequence ?? 0));
+          for (const [place, letter] of inOrder.entries()) {
             if (place > 0 && !mayGoOn()) break;
             calls += 1;
             decisions.push(await within(bounds.callMs, readmitEvent(letter, inbox, targets)));

@@ -186,7 +186,8 @@ export interface InboxStatusView {
 
 /**
  * Where the events of a source are: one Durable Object for each of `INDEX_SHARDS` parts of a source's event ids, named
- * `<source>#<part>`. A help for look-ups alone: no event's handling depends on it.
+ * `<source>#<part>`. For look-ups, and for ids that came before. Nobody waits long for it: where it knows nothing, an event's
+ * own inbox knows what it has.
  */
 export interface IndexProtocol {
   note(entry: IndexEntry): Promise<void>;

@@ -29,6 +29,12 @@ export interface VerifiedEvent<Data = unknown> {
   readonly receivedAt: Date;
 }
 
+/** A body as it came, and as it was parsed. */
+export interface EventBody {
+  readonly text: string;
+  readonly json: unknown;
+}
+
 /** What `handle` turns an event into. The directives' ids are `source:event:index`: they are not the handler's to choose. */
 export interface HandlerOutput {
   readonly directives?: readonly Omit<DirectiveInput, "id" | "v" | "kind">[];
@@ -45,13 +51,14 @@ export interface WebhookSourceInput<Data> {
   /** Default 100 KB. */
   readonly maxBodyBytes?: number;
   /**
-   * Path of the provider's event id in the body, such as `id`, where the signature does not vouch for a header with
-   * it. Without one, or where the body has none, the digest of the signed bytes is the id.
+   * What tells an event from all others of the source, where the signature does not vouch for a header with the
+   * provider's id: its path in the body, such as `id`, or a function of the parsed body, which may combine fields.
+   * Without one, or where the body has none, the digest of the signed bytes is the id.
    */
-  readonly eventId?: string;
+  readonly eventId?: string | ((body: unknown) => string | null | undefined);
   /**
    * Events of one key are handled in the order of their admission. A path in the body, such as `data.customer_id`, or
-   * a function of the parsed body. Without a key an event goes to a shard, and is unordered.
+   * a function of the parsed body, in which a number beyond 2^53 has lost digits. Without a key an event goes to a shard, and is unordered.
    */
   readonly orderingKey?: string | ((body: unknown) => string | null | undefined);
   /** So many inboxes for the events without a key. Default 16. */
@@ -95,8 +102,8 @@ export interface WebhookSource {
   readonly shards: number;
   readonly policy: InboxPolicy;
   /** Null where the body has none, or one that is no text of 1 to 256 characters. */
-  readonly eventIdOf: (body: unknown) => string | null;
-  readonly keyOf: (body: unknown) => string | null;
+  readonly eventIdOf: (body: EventBody) => string | null;
+  readonly keyOf: (body: EventBody) => string | null;
   /** Reads the body and runs `handle`. Whatever they throw is the failure `handler_failed`. */
   readonly handle: (event: VerifiedEvent) => Promise<Result<HandlerOutput, Failure>>;
 }
@@ -107,7 +114,9 @@ export interface UntypedSource extends Omit<WebhookSource, "name" | "internal"> 
   readonly problems: readonly FieldProblem[];
 }
 
-const bodyPath = matching(/^[^.]+(\.[^.]+)*$/, "a path in the body, such as data.id");
+const pathOrFunction = z.union([matching(/^[^.]+(\.[^.]+)*$/, "a path in the body"), func()], {
+  error: "must be a path in the body, such as data.customer_id, or a function",
+});
 
 /** The settings that have a default. */
 const defaults = {
@@ -125,12 +134,8 @@ const defaults = {
 const sourceSchema = fields({
   signature: signatureSchema,
   secrets: envNames,
-  eventId: bodyPath.optional(),
-  orderingKey: z
-    .union([bodyPath, func()], {
-      error: "must be a path in the body, such as data.customer_id, or a function",
-    })
-    .optional(),
+  eventId: pathOrFunction.optional(),
+  orderingKey: pathOrFunction.optional(),
   schema: z.custom((value) => typeof value === "object" && value !== null && "safeParse" in value, {
     error: "must be a zod schema",
   }),
@@ -154,12 +159,11 @@ export function webhookSource<Data>(input: WebhookSourceInput<Data>): UntypedSou
     maxBodyBytes,
     shards,
     policy,
-    eventIdOf: (body) => (eventId === undefined ? null : idAt(body, eventId)),
-    keyOf(body) {
-      if (orderingKey === undefined) return null;
-      const key = typeof orderingKey === "string" ? textAt(body, orderingKey) : orderingKey(body);
-      return key === undefined || key === null || key === "" ? null : key;
+    eventIdOf(body) {
+      const id = textBy(body, eventId);
+      return id !== null && /^[!-~]{1,256}$/.test(id) ? id : null;
     },
+    keyOf: (body) => textBy(body, orderingKey),
     async handle(event) {
       const data = schema.safeParse(event.data);
       if (!data.success) {
@@ -186,18 +190,35 @@ export function isUntypedSource(value: unknown): value is UntypedSource {
   return typeof value === "object" && value !== null && "problems" in value;
 }
 
-function idAt(body: unknown, path: string): string | null {
-  const id = textAt(body, path);
-  return id !== null && /^[!-~]{1,256}$/.test(id) ? id : null;
+/** By a path or a function of the configuration. */
+function textBy(body: EventBody, by: WebhookSourceInput<unknown>["orderingKey"]): string | null {
+  if (by === undefined) return null;
+  const found = typeof by === "string" ? textAt(body, by) : by(body.json);
+  return found === undefined || found === "" ? null : found;
 }
 
-/** The text, or the whole number, at a path of own properties. */
-function textAt(body: unknown, path: string): string | null {
-  let value = body;
-  for (const name of path.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return null;
-    value = Reflect.get(value, name);
-  }
+/** The text, or the whole number with every digit of it, at a path of own properties. */
+function textAt({ json, text }: EventBody, path: string): string | null {
+  const parsed = valueAt(json, path);
+  const value =
+    typeof parsed === "number" && !Number.isSafeInteger(parsed)
+      ? valueAt(JSON.parse(text, exactInteger), path)
+      : parsed;
   if (typeof value === "string") return value === "" ? null : value;
   return Number.isSafeInteger(value) ? String(value) : null;
+}
+
+function valueAt(body: unknown, path: string): unknown {
+  let value = body;
+  for (const name of path.split(".")) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = Reflect.get(value, name);
+  }
+  return value;
+}
+
+/** A whole number that a JavaScript number cannot hold, as it is spelled. */
+function exactInteger(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const isExact = typeof value !== "number" || Number.isSafeInteger(value);
+  return !isExact && /^-?\d+$/.test(context?.source ?? "") ? context?.source : value;
 }

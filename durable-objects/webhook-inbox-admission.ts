@@ -13,23 +13,53 @@ import {
   type InboxState,
 } from "./webhook-inbox-state.ts";
 
-/** G4: the sequence is the event's place in the order of admission. A redelivery finds its id, and changes nothing. */
+/** `altered`: it came again with another body than the first, which stands. Said once of an event. */
+type InboxAdmission = EventAdmissionAnswer & { readonly altered: boolean };
+
+/**
+ * G4: the sequence is the event's place in the order of admission. A redelivery finds its id, and changes nothing; the log
+ * says so where its body is another, for its provider may have meant another event.
+ */
 export function admitEvent(
   inbox: InboxState,
   address: InboxAddress,
   { body, ...event }: EventAdmission,
   { nowMs }: InboxMoment,
-): EventAdmissionAnswer {
+): InboxAdmission {
   const { header } = inbox;
   if (header.address !== null && header.address.name !== address.name)
     throw new Error("an inbox serves one ordering key");
   header.address ??= address;
   const known = inbox.sequenceOf(event.id);
-  if (known !== undefined) return { kind: "duplicate", id: event.id, sequence: known };
+  if (known !== undefined)
+    return {
+      kind: "duplicate",
+      id: event.id,
+      sequence: known,
+      altered: logAltered(inbox, known, event, nowMs),
+    };
   const sequence = header.nextSequence;
   header.nextSequence += 1;
   inbox.insert(newRecord({ sequence, ...event, admittedAtMs: nowMs }), body);
-  return { kind: "admitted", id: event.id, sequence };
+  return { kind: "admitted", id: event.id, sequence, altered: false };
+}
+
+/** True the first time: redeliveries without end write no rows. */
+function logAltered(
+  inbox: InboxState,
+  sequence: number,
+  { id, digest }: Pick<EventAdmission, "id" | "digest">,
+  nowMs: number,
+): boolean {
+  const record = inbox.event(sequence);
+  if (record === undefined || record.digest === digest || record.altered) return false;
+  inbox.putEvent({ ...record, altered: true });
+  inbox.addEvent({
+    atMs: nowMs,
+    kind: "altered",
+    detail: `event ${id} came again with another body: the first stands`,
+  });
+  return true;
 }
 
 /** What is known of an event at its admission. */
@@ -46,6 +76,7 @@ export function newRecord(event: AdmittedEvent): EventRecord {
     lastRetry: null,
     spentMs: 0,
     lone: false,
+    altered: false,
     fatal: null,
     firstFailure: null,
     failure: null,

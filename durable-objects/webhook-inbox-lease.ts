@@ -49,6 +49,7 @@ export function takeEvents(inbox: InboxState, holder: string, moment: InboxMomen
     deadlineMs: nowMs + leaseMs,
     sequences,
     freshBase: header.freshFrom,
+    alone: sequences.length === 1,
   };
   header.freshFrom = Math.max(header.freshFrom, ...sequences.map((sequence) => sequence + 1));
   header.prompt = false;
@@ -69,9 +70,10 @@ function dueEvents(inbox: InboxState, { nowMs, policy }: InboxMoment): readonly 
   }
   const inOrder = inOrderOf(inbox, lineOf(inbox, policy.afterPermanentFailure === "pause"), nowMs);
   if (policy.afterPermanentFailure === "pause") return inOrder;
-  const late = sequencesOf(inbox.waitingDue(true, nowMs, MAX_FLIGHT));
-  header.lateTurn = late.length > 0 && (inOrder.length === 0 || !header.lateTurn);
-  return header.lateTurn ? late : inOrder;
+  // One at a time: what is new waits for no more of them than the one that is being handled.
+  const late = inbox.firstLateDue(nowMs);
+  header.lateTurn = late !== undefined && (inOrder.length === 0 || !header.lateTurn);
+  return header.lateTurn && late !== undefined ? [late] : inOrder;
 }
 
 /** The oldest queued events, up to the first that is not due: none is lent before one that was admitted earlier. */
@@ -136,7 +138,11 @@ function earliest(...times: readonly (number | null)[]): number | null {
   return set.length === 0 ? null : Math.min(...set);
 }
 
-/** The handler's output, before any effect begins. What is stored stays: a second run of it may differ, its output may not. */
+/**
+ * The handler's output, before any effect begins. What is stored stays: a second run of it may differ, its output may not.
+ * Of an event that was skipped under this lease it is stored too: its consumer carries it out, so that a replay must not
+ * ask for something else.
+ */
 export function planEvents(
   inbox: InboxState,
   token: number,
@@ -148,14 +154,16 @@ export function planEvents(
   inbox.prefetch(plans.map(({ sequence }) => sequence));
   for (const plan of plans) {
     const record = inbox.event(plan.sequence);
-    if (record === undefined || record.effects !== null || !isLent(header, plan.sequence)) continue;
+    if (record === undefined || record.effects !== null) continue;
     const failure = plan.failure ?? tooLarge(plan.effects);
     if (failure !== null) {
+      if (!isLent(header, plan.sequence)) continue;
       tally(header, `permanent:${failure.code}`);
       die(inbox, { ...record, attempts: record.attempts + 1 }, { ...failure, atMs: moment.nowMs }, moment);
       continue;
     }
-    const effects = plan.effects.map((effect) => ({ effect, state: "pending" as const }));
+    const state = record.state === "dead" ? ("failed" as const) : ("pending" as const);
+    const effects = plan.effects.map((effect) => ({ effect, state }));
     inbox.putEvent(
       audited({ ...record, effects, updatedAtMs: moment.nowMs }, entryOf(moment.nowMs, "planned")),
     );
@@ -175,7 +183,7 @@ export function expireLease(inbox: InboxState, moment: InboxMoment): void {
   if (lease === null || lease.deadlineMs > moment.nowMs) return;
   inbox.prefetch(lease.sequences);
   for (const record of lease.sequences.flatMap((sequence) => inbox.event(sequence) ?? [])) {
-    if (lease.sequences.length > 1) {
+    if (!lease.alone) {
       inbox.putEvent({ ...record, lone: true });
       continue;
     }

@@ -1,13 +1,5 @@
-import { endLease, expireLease, lineOf } from "./webhook-inbox-lease.ts";
-import {
-  die,
-  isLate,
-  isLent,
-  isOrdered,
-  pause,
-  type InboxMoment,
-  type InboxState,
-} from "./webhook-inbox-state.ts";
+import { expireLease, lineOf } from "./webhook-inbox-lease.ts";
+import { die, isLate, isOrdered, pause, type InboxMoment, type InboxState } from "./webhook-inbox-state.ts";
 
 /** A lease that stands goes on: its consumer settles, and gets no more. */
 export function pauseInbox(inbox: InboxState, reason: string, actor: string, { nowMs }: InboxMoment): void {
@@ -24,8 +16,9 @@ export function resumeInbox(inbox: InboxState, reason: string, actor: string, { 
 }
 
 /**
- * Gives the head up: a dead letter, which may be replayed. A lease that holds it is revoked, so that what its consumer
- * says of it later changes nothing; what that consumer does meanwhile, it may do once more than was counted.
+ * Gives the head up: a dead letter, which may be replayed. A lease that holds it stands, without it: its consumer may be
+ * at work, so the key has no other until it settles or runs out of time. What it says of the others counts; what it says
+ * of this one changes nothing, and what it does for it meanwhile, it may do once more than was counted.
  * @param sequence the head that is meant; null for whichever it is
  * @returns the head that was given up; null where none was
  */
@@ -40,7 +33,6 @@ export function skipHead(
   const head = headOf(inbox, moment);
   const record = head === null ? undefined : inbox.event(head);
   if (record === undefined || (sequence !== null && sequence !== head)) return null;
-  if (isLent(header, record.sequence)) endLease(inbox, moment);
   inbox.addEvent({ atMs: nowMs, kind: "skipped", detail: `event ${record.id}, ${actor}: ${reason}` });
   die(inbox, record, { code: "skipped", message: `${actor}: ${reason}`, atMs: nowMs }, moment);
   header.prompt = true;

@@ -38,6 +38,7 @@ const headerSchema = z.object({
       deadlineMs: z.number(),
       sequences: z.array(z.number()),
       freshBase: z.number(),
+      alone: z.boolean().default(false),
     })
     .nullable(),
   counts: z.object({ settled: z.number(), dead: z.number(), pruned: z.number() }),
@@ -75,6 +76,7 @@ const factsSchema = z.object({
   lastRetry: z.object({ atMs: z.number(), delayMs: z.number(), pausedMs: z.number() }).nullable(),
   spentMs: z.number(),
   lone: z.boolean(),
+  altered: z.boolean().default(false),
   fatal: failureSchema,
   firstFailure: failureSchema,
   failure: failureSchema,

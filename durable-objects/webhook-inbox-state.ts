@@ -40,6 +40,8 @@ export interface InboxState {
   waiting(late: boolean, limit: number): readonly Waiting[];
   /** Those that are due, earliest first. */
   waitingDue(late: boolean, nowMs: number, limit: number): readonly Waiting[];
+  /** Of the late ones that are due, that of the lowest sequence. */
+  firstLateDue(nowMs: number): number | undefined;
   waitingNextMs(late: boolean): number | null;
 
   /** G3: letters that the ledger has not acknowledged. */
@@ -103,6 +105,8 @@ export interface InboxLease {
   readonly sequences: readonly number[];
   /** `freshFrom` when it was given: those of lower sequence have a waiting row. */
   readonly freshBase: number;
+  /** It was given for one event alone. */
+  readonly alone: boolean;
 }
 
 export interface EventRecord {
@@ -129,6 +133,8 @@ export interface EventRecord {
    * from being settled, and is found out.
    */
   readonly lone: boolean;
+  /** It came again with another body, and the log has said so. */
+  readonly altered: boolean;
   /** A permanent failure of one of its effects: the event is dead as soon as the others have ended. */
   readonly fatal: TimedFailure | null;
   readonly firstFailure: TimedFailure | null;

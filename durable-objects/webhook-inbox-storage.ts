@@ -157,6 +157,13 @@ export class InboxStorage implements InboxState {
     );
   }
 
+  firstLateDue(nowMs: number): number | undefined {
+    return this.#waiting(
+      "SELECT sequence, late, due_ms FROM waiting WHERE late = 1 AND due_ms <= ? ORDER BY sequence LIMIT 1",
+      nowMs,
+    )[0]?.sequence;
+  }
+
   #waiting(query: string, ...bindings: number[]): readonly Waiting[] {
     return this.#sql
       .exec(query, ...bindings)

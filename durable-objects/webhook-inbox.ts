@@ -53,7 +53,12 @@ export class WebhookInbox extends DurableObject<InboxEnv> {
     const { name } = this.ctx.id;
     if (name !== undefined && name !== address.name) throw new Error("the event is another inbox's");
     this.#inbox ??= new InboxStorage(this.ctx.storage.sql);
-    return this.#transact(this.#inbox, (inbox, moment) => admitEvent(inbox, address, event, moment));
+    const { altered, ...answer } = this.#transact(this.#inbox, (inbox, moment) =>
+      admitEvent(inbox, address, event, moment),
+    );
+    if (altered)
+      console.warn(JSON.stringify({ at: "webhook-inbox.altered", inbox: address.name, event: event.id }));
+    return answer;
   }
 
   take(holder: string): InboxTakeAnswer {

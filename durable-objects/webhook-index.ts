@@ -1,6 +1,6 @@
-// In:  where an event was admitted (HTTP), look-ups (HTTP).
+// In:  where an event was admitted, and where one of its id was before (HTTP); look-ups (HTTP).
 // Out: nothing. Its alarm forgets what is old.
-// On failure: a look-up finds less; no event's handling depends on it.
+// On failure: a look-up finds less, and an id that another inbox was given may be taken for new; admission goes on without it.
 import { DurableObject } from "cloudflare:workers";
 import { parseInbox } from "../domain/inbox-name.ts";
 import type { IndexEntry, IndexPlace } from "../domain/webhook-event.ts";

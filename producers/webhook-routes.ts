@@ -42,7 +42,7 @@ export const postWebhookRoute = createRoute({
   operationId: "postWebhook",
   summary: "Takes an event that its provider signed",
   description:
-    "The signature is the authorization, in the headers of the source's scheme. The body is JSON in UTF-8, and nothing of it is read before its signature is verified. An event is in its inbox, durably, when this answers 202; the same event again is no second one.",
+    "The signature is the authorization, in the headers of the source's scheme. The body is JSON in UTF-8, and nothing of it is read before its signature is verified. An event is in its inbox, durably, when this answers 202; the same event again is no second one. An event is known by its id, which is unique within its source.",
   tags: TAGS,
   security: PUBLIC,
   request: {
@@ -65,6 +65,7 @@ export const postWebhookRoute = createRoute({
     400: refusal("Signed, and empty, not UTF-8 or not JSON"),
     401: refusal("The signature is missing, malformed, wrong, stale or from the future"),
     404: unknownSource,
+    409: refusal("The id was given to another event of the source, in another inbox"),
     413: refusal("Larger than the source takes"),
     503: refusal("The inbox did not answer, or the source has no secret: send the event again"),
     ...problems,

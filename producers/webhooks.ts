@@ -2,10 +2,11 @@
  * In: POST /webhooks/{source}, whatever anybody sends there.
  * Out: an event that one of the source's secrets signed is in its inbox, once and in order; the consumer has been rung.
  * On failure: nothing is read of a body before its signature is verified. 401 for whatever is wrong with the signature,
- * 413 for a body over the source's limit, 400 for a signed one that is not JSON: none of them reaches an inbox. 503 when
- * no secret is set or the inbox does not answer, 500 when the ordering key's function throws: the provider sends again,
- * and an event that was admitted after all is a duplicate. A doorbell or an index that fails is logged only: the inbox's
- * alarm rings too, and no event's handling depends on the index.
+ * 413 for a body over the source's limit, 400 for a signed one that is not JSON, 409 for one whose id another inbox of the
+ * source has with another body: none of them reaches an inbox. 503 when no secret is set or an inbox does not answer, 500
+ * when a function for the id or the ordering key throws: the provider sends again, and an event that was admitted after all
+ * is a duplicate. A doorbell or an index that fails or hangs is logged only: the inbox's alarm rings too, and admission does
+ * not depend on the index.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { z } from "zod";
@@ -16,16 +17,15 @@ import { inboxOfKey, inboxOfShard, type InboxAddress, type InboxName } from "../
 import { encodeMessage, type Body } from "../domain/message.ts";
 import { err, ok, unreachable, type Result } from "../domain/result.ts";
 import type { EventAdmission, EventAdmissionAnswer, InboxProtocol } from "../domain/webhook-event.ts";
-import type { WebhookSource } from "../domain/webhook-source.ts";
-import { indexOf, type IndexNamespace } from "./event-index.ts";
+import type { EventBody, WebhookSource } from "../domain/webhook-source.ts";
+import { identify, note, type IdentityEnv } from "./event-identity.ts";
 import { describeThrown, logLine } from "./log.ts";
 import { decodeUtf8, parseJson, readBytes } from "./request-body.ts";
 import { verifySignature, type Signed, type SignatureProblem } from "./signatures/signature.ts";
 
 /** Beside what is named here, the variables that the sources' secrets name. */
-export interface WebhooksEnv {
-  readonly WEBHOOK_INBOX: { getByName(name: InboxName): Pick<InboxProtocol, "admit"> };
-  readonly WEBHOOK_INDEX: IndexNamespace<"note">;
+export interface WebhooksEnv extends IdentityEnv {
+  readonly WEBHOOK_INBOX: { getByName(name: InboxName): Pick<InboxProtocol, "admit" | "event"> };
   readonly WEBHOOK_EVENTS: { send(body: Body): Promise<unknown> };
 }
 
@@ -45,23 +45,41 @@ export async function postWebhook(
   const event = await eventOf(source, signed.value, bytes.value, request.headers);
   if (!event.ok) return event.error;
   const { address, admission } = event.value;
-  const [admitted] = await Promise.all([
-    admit(env, address, admission),
-    note(env, address, admission.id, nowMs),
-  ]);
-  if (admitted === null) {
-    return problem(503, "The inbox did not answer. Send the same event again.", {
-      headers: { "retry-after": "1" },
-    });
+  const { id } = admission;
+  const identity = await identify(env, address, admission);
+  switch (identity.kind) {
+    case "own": {
+      const [admitted] = await Promise.all([
+        admitAndRing(env, address, admission),
+        identity.noted ? null : note(env, address, id, nowMs),
+      ]);
+      if (admitted === null) return noAnswer();
+      const { kind, sequence } = admitted;
+      return received({ id, sequence, duplicate: kind === "duplicate", inbox: address.name });
+    }
+    case "elsewhere":
+      return received({ id, sequence: identity.sequence, duplicate: true, inbox: identity.inbox });
+    case "taken":
+      logLine("warn", "producers.webhooks", { source: source.name, refused: "id-taken" });
+      return problem(
+        409,
+        `The id ${JSON.stringify(id)} was given to another event of this source, in the inbox ${JSON.stringify(identity.inbox)}. Ids must be unique within a source: the source's eventId in lockstep.config.ts may combine fields.`,
+      );
+    case "no-answer":
+      return noAnswer();
+    default:
+      return unreachable(identity);
   }
-  if (admitted.kind === "admitted") await ring(env, address);
-  const receipt: z.infer<typeof eventReceiptSchema> = {
-    id: admitted.id,
-    sequence: admitted.sequence,
-    duplicate: admitted.kind === "duplicate",
-    inbox: address.name,
-  };
+}
+
+function received(receipt: z.infer<typeof eventReceiptSchema>): Response {
   return Response.json(receipt, { status: 202 });
+}
+
+function noAnswer(): Response {
+  return problem(503, "The inbox did not answer. Send the same event again.", {
+    headers: { "retry-after": "1" },
+  });
 }
 
 /** Error: the answer to give. The log says which source, and never what the request or a secret held. */
@@ -118,18 +136,26 @@ async function eventOf(
   const json = parseJson(text.value);
   if (!json.ok) return json;
   const digest = bytesToHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
-  const id = idSigned ?? source.eventIdOf(json.value) ?? digest;
-  const address = addressOf(source, id, json.value);
-  if (address === null)
-    return err(problem(500, "The source's ordering key cannot be read: its log says why."));
+  const place = placeOf(source, idSigned, digest, { text: text.value, json: json.value });
+  if (place === null)
+    return err(problem(500, "The event's id or ordering key cannot be read: the source's log says why."));
+  const { id, address } = place;
   return ok({ address, admission: { id, digest, body: text.value, contentType: contentTypeOf(headers) } });
 }
 
-/** Null when the function of the configuration throws, or returns no text: without its key an event has no order. */
-function addressOf(source: WebhookSource, id: string, body: unknown): InboxAddress | null {
+/** Null when a function of the configuration throws, or returns no text: without its key an event has no order. */
+function placeOf(
+  source: WebhookSource,
+  idSigned: string | null,
+  digest: string,
+  body: EventBody,
+): { readonly id: string; readonly address: InboxAddress } | null {
   try {
+    const id = idSigned ?? source.eventIdOf(body) ?? digest;
     const key = source.keyOf(body);
-    return key === null ? inboxOfShard(source.name, id, source.shards) : inboxOfKey(source.name, key);
+    const address =
+      key === null ? inboxOfShard(source.name, id, source.shards) : inboxOfKey(source.name, key);
+    return { id, address };
   } catch (error) {
     logLine("error", "producers.webhooks", { source: source.name, ...describeThrown(error) });
     return null;
@@ -143,6 +169,16 @@ function contentTypeOf(headers: Headers): string {
 }
 
 /** Null when the inbox did not answer: it may or may not have the event. */
+async function admitAndRing(
+  env: WebhooksEnv,
+  address: InboxAddress,
+  event: EventAdmission,
+): Promise<EventAdmissionAnswer | null> {
+  const admitted = await admit(env, address, event);
+  if (admitted?.kind === "admitted") await ring(env, address);
+  return admitted;
+}
+
 async function admit(
   env: WebhooksEnv,
   address: InboxAddress,
@@ -153,14 +189,6 @@ async function admit(
   } catch (error) {
     logLine("error", "producers.admit", { source: address.source, ...describeThrown(error) });
     return null;
-  }
-}
-
-async function note(env: WebhooksEnv, { source, name }: InboxAddress, id: string, nowMs: number) {
-  try {
-    await indexOf(env.WEBHOOK_INDEX, source, id).note({ id, admittedAtMs: nowMs, inbox: name });
-  } catch (error) {
-    logLine("warn", "producers.index", { source, ...describeThrown(error) });
   }
 }
 

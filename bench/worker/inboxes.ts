@@ -46,6 +46,9 @@ export class CountedIndex extends ProductIndex {
     this.ctx = this.#counter.watch(this.ctx);
   }
 
+  override find(id: string): IndexEntry | undefined {
+    return this.#counter.counted("find", () => super.find(id), "index");
+  }
   override async note(entry: IndexEntry): Promise<void> {
     await this.#counter.counted("note", () => super.note(entry), "index");
   }

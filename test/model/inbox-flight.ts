@@ -14,6 +14,8 @@ export interface Flight {
   readonly effects: Map<number, readonly Effect[]>;
   readonly results: Map<number, EffectResult[]>;
   sending: Delivery | null;
+  /** Given up by an operator while this flight had them: what it says of them counts for nothing. */
+  readonly skipped: Set<number>;
   /** No further delivery begins. */
   stopped: boolean;
 }

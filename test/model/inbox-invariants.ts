@@ -1,9 +1,9 @@
 import type { LetterKey } from "../../domain/lane.ts";
 import type {
-  EffectResult,
   EventAdmissionAnswer,
   EventReadmissionAnswer,
   InboxLetter,
+  InboxSettlement,
   InboxWork,
 } from "../../domain/webhook-event.ts";
 import { inboxCounts, isLate, type EventRecord } from "../../durable-objects/webhook-inbox-state.ts";
@@ -45,10 +45,6 @@ export class InboxInvariants {
     return JSON.stringify([header, [...records], [...rows], [...owed]]);
   }
 
-  dead(): readonly number[] {
-    return this.#records.filter(({ state }) => state === "dead").map(({ sequence }) => sequence);
-  }
-
   /** G4: a place in the order of admission for each id, and one alone. */
   admitted(id: string, { kind, sequence }: EventAdmissionAnswer): void {
     if (kind === "admitted") {
@@ -60,19 +56,30 @@ export class InboxInvariants {
     } else if (this.#admitted[sequence] !== id) this.fail(`${id} is said to be ${sequence}`);
   }
 
-  /** G4: none is lent before one of its key that was admitted earlier, and was never dead. */
+  /**
+   * G4: none is lent before one of its key that was admitted earlier, and was never dead. Late ones come one at a time, the
+   * earliest of those that are due first.
+   */
   lent({ events }: InboxWork): void {
     const { ordered, afterPermanentFailure } = this.#world.kind;
     let earlier = -1;
     for (const event of events) {
       const record = this.#world.inbox.event(event.sequence);
       if (record?.state !== "queued") this.fail(`${event.sequence} is lent, and is ${record?.state}`);
-      const { atMs, delayMs } = record?.lastRetry ?? { atMs: 0, delayMs: 0 };
-      if (atMs + delayMs > this.#world.nowMs) this.fail(`${event.sequence} is lent before its delay is over`);
+      if (record !== undefined && !this.#isDue(record))
+        this.fail(`${event.sequence} is lent before its delay is over`);
       for (const [index, { state }] of (event.effects ?? []).entries())
         if (state === "pending" && this.#done.has(`${event.sequence}/${index}`))
           this.fail(`effect ${event.sequence}/${index} was settled as done, and is to be done again`);
-      if (!ordered || (event.generation > 0 && afterPermanentFailure === "continue")) continue;
+      if (!ordered) continue;
+      if (event.generation > 0 && afterPermanentFailure === "continue") {
+        const before = this.#records.find(
+          (other) => isLate(other) && other.sequence < event.sequence && this.#isDue(other),
+        );
+        if (before !== undefined) this.fail(`${event.sequence} is lent late before ${before.sequence}`);
+        if (events.length > 1) this.fail(`${event.sequence} is late, and is lent with others`);
+        continue;
+      }
       const skipped = this.#records.find(
         (other) =>
           other.state === "queued" &&
@@ -84,6 +91,11 @@ export class InboxInvariants {
       if (event.sequence < earlier) this.fail(`${event.sequence} is lent after ${earlier}`);
       earlier = event.sequence;
     }
+  }
+
+  #isDue({ state, lastRetry }: EventRecord): boolean {
+    const { atMs, delayMs } = lastRetry ?? { atMs: 0, delayMs: 0 };
+    return state === "queued" && atMs + delayMs <= this.#world.nowMs;
   }
 
   /**
@@ -105,8 +117,8 @@ export class InboxInvariants {
     this.#excused.add(sequence);
   }
 
-  settled(results: ReadonlyMap<number, readonly EffectResult[]>): void {
-    for (const [sequence, effects] of results)
+  settled(results: InboxSettlement["results"]): void {
+    for (const { sequence, effects } of results)
       for (const { kind, index } of effects) if (kind === "done") this.#done.add(`${sequence}/${index}`);
   }
 

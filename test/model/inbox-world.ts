@@ -77,9 +77,14 @@ export class InboxWorld {
     }
   }
 
-  admit(id: string): void {
+  admit(id: string, altered = ""): void {
     const address = this.kind.ordered ? inboxOfKey("model", "key") : inboxOfShard("model", id, 1);
-    const event = { id, digest: `digest of ${id}`, body: `body of ${id}`, contentType: "text/plain" };
+    const event = {
+      id,
+      digest: `digest of ${id}${altered}`,
+      body: `body of ${id}`,
+      contentType: "text/plain",
+    };
     const answer = this.#event(() => admitEvent(this.inbox, address, event, this.moment));
     this.invariants.admitted(id, answer);
   }
@@ -87,7 +92,7 @@ export class InboxWorld {
   admitAgain(): void {
     const ids = [...this.inbox.records.values()].map(({ id }) => id);
     const id = ids[this.pick(ids.length)];
-    if (id !== undefined) this.admit(id);
+    if (id !== undefined) this.admit(id, this.pick(2) === 0 ? ", altered" : "");
   }
 
   begin(): InboxTakeAnswer["kind"] {
@@ -111,6 +116,7 @@ export class InboxWorld {
       effects: new Map(),
       results: new Map(),
       sending: null,
+      skipped: new Set(),
       stopped: false,
     });
   }
@@ -239,7 +245,7 @@ export class InboxWorld {
       ({ kind }) => kind,
     );
     if (answer.kind === "stale") return;
-    this.invariants.settled(flight.results);
+    this.invariants.settled(results.filter(({ sequence }) => !flight.skipped.has(sequence)));
     // The answer may be lost: then the lease that it brought ends by itself.
     this.#fly(answer.next);
     if (!calm && this.pick(8) === 0) this.#flights.pop();
@@ -302,19 +308,11 @@ export class InboxWorld {
   }
 
   skip(): void {
-    const lease = this.#flights.find(({ work }) => work.token === this.#current?.token);
-    const dead = new Set(this.invariants.dead());
-    this.#event(() =>
+    const holder = this.#flights.find(({ work }) => work.token === this.#current?.token);
+    const skipped = this.#event(() =>
       skipHead(this.inbox, { reason: "model", actor: "operator", sequence: null }, this.moment),
     );
-    const skipped = this.invariants.dead().find((sequence) => !dead.has(sequence));
-    // One whose handler failed under this lease is lent no more, even if it was readmitted since.
-    const holds = lease?.work.events.some(
-      ({ sequence }) => sequence === skipped && (lease.step === "plan" || lease.effects.has(sequence)),
-    );
-    if (holds ?? false) this.#current = null;
-    // Its consumer crashed, or it ran out.
-    if (lease === undefined && this.inbox.header.lease === null) this.#current = null;
+    if (skipped !== null) holder?.skipped.add(skipped);
   }
 
   /** An operator replays a dead event, from its letter or from an older one; or one that is not dead at all. */

@@ -52,6 +52,10 @@ export class MemoryInbox implements InboxState {
       .toSorted((left, right) => left.dueMs - right.dueMs || left.sequence - right.sequence)
       .slice(0, limit);
   }
+  firstLateDue(nowMs: number): number | undefined {
+    const due = this.#of(true).filter(({ dueMs }) => dueMs <= nowMs);
+    return due.length === 0 ? undefined : Math.min(...due.map(({ sequence }) => sequence));
+  }
   waitingNextMs(late: boolean): number | null {
     return least(this.#of(late).map(({ dueMs }) => dueMs));
   }

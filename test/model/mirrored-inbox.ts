@@ -63,6 +63,9 @@ export class MirroredInbox extends MemoryInbox {
       this.#storage.waitingDue(late, nowMs, limit),
     );
   }
+  override firstLateDue(nowMs: number): number | undefined {
+    return this.#same("first late", super.firstLateDue(nowMs), this.#storage.firstLateDue(nowMs));
+  }
   override waitingNextMs(late: boolean): number | null {
     return this.#same("next due", super.waitingNextMs(late), this.#storage.waitingNextMs(late));
   }

@@ -43,8 +43,8 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "what is stored of the handler's output stays",
     file: "lease",
-    find: "record.effects !== null || !isLent",
-    put: "!isLent",
+    find: "if (record === undefined || record.effects !== null) continue;",
+    put: "if (record === undefined) continue;",
   },
   {
     rule: "a retry waits for its delay",
@@ -65,6 +65,12 @@ const RULES: readonly RuleOff[] = [
     put: "lineOf(inbox, false)",
   },
   {
+    rule: "late ones come in the order of their admission",
+    file: "lease",
+    find: "const late = inbox.firstLateDue(nowMs);",
+    put: "const late = inbox.waitingDue(true, nowMs, 1)[0]?.sequence;",
+  },
+  {
     rule: "what was not tried stays due",
     file: "lease",
     find: "else inbox.putWaiting({ sequence, dueMs: nowMs, late: false });",
@@ -73,8 +79,8 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "a redelivery is no second event",
     file: "admission",
-    find: "if (known !== undefined) return",
-    put: "if (known === -1) return",
+    find: "if (known !== undefined)",
+    put: "if (known === -1)",
   },
   {
     rule: "a letter is owed until the ledger has it",
@@ -113,10 +119,22 @@ const RULES: readonly RuleOff[] = [
     put: 'state: "pending" as const',
   },
   {
-    rule: "a skipped event's lease is revoked",
+    rule: "the lease of a head that is skipped stands",
     file: "operations",
-    find: "if (isLent(header, record.sequence)) endLease(inbox, moment);",
-    put: "",
+    find: "header.prompt = true;\n  return head;",
+    put: "if (header.lease !== null) header.lease = { ...header.lease, deadlineMs: nowMs };\n  return head;",
+  },
+  {
+    rule: "what is planned for a head that is skipped stays",
+    file: "lease",
+    find: "if (record === undefined || record.effects !== null) continue;",
+    put: "if (record === undefined || record.effects !== null || !isLent(header, plan.sequence)) continue;",
+  },
+  {
+    rule: "what is said of a head that was skipped changes nothing",
+    file: "settlement",
+    find: "if (record !== undefined && isLent(header, sequence)) settleEvent",
+    put: "if (record !== undefined) settleEvent",
   },
   {
     rule: "a dead event is lent no more",

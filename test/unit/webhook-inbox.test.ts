@@ -178,20 +178,23 @@ describe("an event that was readmitted", () => {
     expect(lent(work())).toEqual([1]);
   });
 
-  test("takes turns with the newer ones, so that a large replay starves neither", () => {
+  test("takes turns with the newer ones, one at a time and the earliest first, so that a large replay starves neither", () => {
     admit(200);
     for (let flight = 0; flight < 2; flight += 1) {
       const { token, events } = work();
       settle(token, Object.fromEntries(events.map(({ sequence }) => [sequence, REFUSED])));
     }
-    for (let sequence = 0; sequence < 100; sequence += 1) readmit(sequence);
-    const generations: number[] = [];
-    for (let flight = 0; flight < 4; flight += 1) {
+    for (let sequence = 99; sequence >= 0; sequence -= 1) {
+      nowMs += 1;
+      readmit(sequence);
+    }
+    const flights: string[] = [];
+    for (let flight = 0; flight < 6; flight += 1) {
       const { token, events } = work();
-      generations.push(events[0]?.generation ?? -1);
+      flights.push(`${events.length} from ${events[0]?.sequence}`);
       settle(token, Object.fromEntries(events.map(({ sequence }) => [sequence, DONE])));
     }
-    expect(generations).toEqual([1, 0, 1, 0]);
+    expect(flights).toEqual(["1 from 0", "50 from 100", "1 from 1", "50 from 150", "1 from 2", "1 from 3"]);
   });
 
   test("keeps its place where the key pauses", () => {
@@ -286,15 +289,61 @@ test("an event that kills its consumers is found out, and those around it are se
   expect(inbox.event(2)?.failure).toMatchObject({ code: "gave_up" });
 });
 
-test("a head that is skipped revokes the lease that holds it, and those behind it go on at once", () => {
-  admit(3);
-  const { token } = work();
-  skipHead(inbox, { reason: "poison", actor: "ada", sequence: 0 }, moment());
-  expect(inboxAlarmMs(inbox, moment())).toBe(nowMs);
-  const results = [{ sequence: 0, effects: [DONE] }];
-  expect(settleEvents(inbox, { token, results, renew: true }, moment())).toEqual({ kind: "stale" });
-  expect(stateOf(0)).toBe("dead");
-  expect(lent(work())).toEqual([1, 2]);
+describe("a head that is skipped while a consumer has it", () => {
+  const skip = () => skipHead(inbox, { reason: "poison", actor: "ada", sequence: null }, moment());
+  const occupied = () => takeEvents(inbox, "another", moment()).kind === "occupied";
+
+  test("is dead at once, and its consumer stays the only one, whose word counts for the others alone", () => {
+    admit(4);
+    const { token } = work();
+    expect(skip()).toBe(0);
+    expect([stateOf(0), inbox.owed.has(0), occupied()]).toEqual(["dead", true, true]);
+    const next = settle(token, { 0: DONE, 1: DONE }, true);
+    expect(next).toMatchObject({ kind: "work", events: [{ sequence: 2 }, { sequence: 3 }] });
+    expect([stateOf(0), stateOf(1)]).toEqual(["dead", "settled"]);
+    expect(inbox.header.attempts).toEqual({ done: 1 });
+  });
+
+  test.each([
+    ["continue", inboxOfKey("test", "key")],
+    ["pause", inboxOfKey("test", "key")],
+    ["continue", inboxOfShard("test", "x", 1)],
+  ] as const)(
+    "may be all that it has, one by one (%s, %o): the key goes on when it settles",
+    (after, address) => {
+      policy = { ...policy, afterPermanentFailure: after };
+      admit(2, address);
+      const { token } = work();
+      admit(1, address);
+      expect([skip(), skip(), occupied()]).toEqual([0, 1, true]);
+      const next = settle(token, { 0: DONE, 1: FAILED }, true);
+      expect(next).toMatchObject({ kind: "work", events: [{ sequence: 2 }] });
+      expect([0, 1, 2].map(stateOf)).toEqual(["dead", "dead", "queued"]);
+    },
+  );
+
+  test("keeps those behind it waiting no longer than the lease, and costs them no attempt", () => {
+    admit(2);
+    const { leaseMs } = work();
+    skip();
+    nowMs += leaseMs - 1;
+    expect([occupied(), ringInbox(inbox, moment()).doorbell]).toEqual([true, false]);
+    nowMs += 1;
+    expect(ringInbox(inbox, moment()).doorbell).toBe(true);
+    expect(work().events).toMatchObject([{ sequence: 1, attempt: 1 }]);
+  });
+
+  test("is replayed with what its consumer planned for it meanwhile", () => {
+    admit(1);
+    const answer = takeEvents(inbox, "test", moment());
+    if (answer.kind !== "work") throw new Error(answer.kind);
+    skip();
+    planEvents(inbox, answer.token, [{ sequence: 0, effects: [deliver], failure: null }], moment());
+    expect(inbox.event(0)).toMatchObject({ state: "dead", effects: [{ effect: deliver, state: "failed" }] });
+    settle(answer.token, { 0: DONE });
+    readmitEvent(inbox, { id: "0", digest: "0", generation: 0 }, moment());
+    expect(work().events).toMatchObject([{ effects: [{ effect: deliver, state: "pending" }] }]);
+  });
 });
 
 test("a head that is settled while an operator skips it does not make the next one be given up", () => {

@@ -28,9 +28,11 @@ test.each(PROVIDERS)(
     expect(verified).toMatchObject({ ok: true });
     expect(await verify(OTHER, body)).toMatchObject({ ok: false, error: { kind: "bad-signature" } });
     expect(await verify(SECRET, `${body} `)).toMatchObject({ ok: false, error: { kind: "bad-signature" } });
-    expect(source.keyOf(JSON.parse(body))).toBe("customer-1");
+    const json: unknown = JSON.parse(body);
+    const read = { text: body, json };
+    expect(source.keyOf(read)).toBe("customer-1");
     const idSigned = verified.ok ? verified.value.idSigned : null;
-    expect(idSigned ?? source.eventIdOf(JSON.parse(body))).toBe(provider === "github" ? null : "evt-1");
+    expect(idSigned ?? source.eventIdOf(read)).toBe(provider === "github" ? null : "evt-1");
   },
 );
 

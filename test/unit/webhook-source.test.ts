@@ -16,6 +16,15 @@ function sourceOf(overrides: Partial<Parameters<typeof webhookSource<z.infer<typ
   });
 }
 
+function bodyOf(json: unknown) {
+  return { json, text: JSON.stringify(json) };
+}
+
+function parsed(text: string) {
+  const json: unknown = JSON.parse(text);
+  return { json, text };
+}
+
 function event(data: unknown) {
   return { source: "shop", id: "e-1", data, receivedAt: new Date(0) };
 }
@@ -33,20 +42,32 @@ describe("the ordering key", () => {
     ["text", null],
     [null, null],
   ])("of %j is %j", (body, key) => {
-    expect(sourceOf().keyOf(body)).toBe(key);
+    expect(sourceOf().keyOf(bodyOf(body))).toBe(key);
+  });
+
+  test.each([
+    ['{"data":{"customer_id":1146234567890123456}}', "1146234567890123456"],
+    ['{"data":{"customer_id":1146234567890123457}}', "1146234567890123457"],
+    ['{"data":{"customer_id":-98765432109876543210}}', "-98765432109876543210"],
+    ['{"data":{"customer_id":9007199254740993}}', "9007199254740993"],
+    ['{"data":{"customer_id":1,"customer_id":12345678901234567890}}', "12345678901234567890"],
+    ['{"data":{"customer_id":1e400}}', null],
+    ['{"data":{"customer_id":1.5e300}}', null],
+    ['{"data":{"customer_id":42},"other":12345678901234567890}', "42"],
+  ])("of a number is every digit of it: %s is %j", (text, key) => {
+    expect(sourceOf().keyOf(parsed(text))).toBe(key);
+    expect(sourceOf({ eventId: "data.customer_id" }).eventIdOf(parsed(text))).toBe(key);
   });
 
   test("is never found on a prototype", () => {
-    expect(sourceOf({ orderingKey: "constructor.name" }).keyOf({})).toBeNull();
-    expect(sourceOf({ orderingKey: "__proto__.x" }).keyOf(JSON.parse('{"__proto__":{"x":"own"}}'))).toBe(
-      "own",
-    );
+    expect(sourceOf({ orderingKey: "constructor.name" }).keyOf(bodyOf({}))).toBeNull();
+    expect(sourceOf({ orderingKey: "__proto__.x" }).keyOf(parsed('{"__proto__":{"x":"own"}}'))).toBe("own");
   });
 
   test("may be a function, whose nothing means unordered", () => {
     const keyed = sourceOf({ orderingKey: (body) => (Array.isArray(body) ? "list" : undefined) });
-    expect(keyed.keyOf([])).toBe("list");
-    expect(keyed.keyOf({})).toBeNull();
+    expect(keyed.keyOf(bodyOf([]))).toBe("list");
+    expect(keyed.keyOf(bodyOf({}))).toBeNull();
   });
 });
 
@@ -58,8 +79,14 @@ describe("the event's id", () => {
     [{ id: "a".repeat(257) }, null],
     [{}, null],
   ])("of %j is %j", (body, id) => {
-    expect(sourceOf().eventIdOf(body)).toBe(id);
+    expect(sourceOf().eventIdOf(bodyOf(body))).toBe(id);
   });
+});
+
+test("a function combines fields to an event's id, and one of another form is none", () => {
+  const eventId = (body: unknown) => z.array(z.string()).parse(body).join("/");
+  expect(sourceOf({ eventId }).eventIdOf(bodyOf(["a", "b"]))).toBe("a/b");
+  expect(sourceOf({ eventId }).eventIdOf(bodyOf(["a b"]))).toBeNull();
 });
 
 describe("handle", () => {

@@ -96,6 +96,8 @@ export function eventIdOf({ idSigned }: SignedSource, bodyId: string): string {
   return idSigned === null ? bodyId : ID;
 }
 
+type Part = "inbox" | "events" | "index" | "queue";
+
 /** Inboxes and index as their protocols say, in memory. They record what is asked of them. */
 export class FakeInboxes {
   /** Every inbox and part of the index that was asked for. */
@@ -105,7 +107,8 @@ export class FakeInboxes {
   readonly doorbells: Message[] = [];
   readonly events = new Map<string, EventView[]>();
   readonly index = new Map<string, IndexEntry[]>();
-  readonly failing = new Set<"inbox" | "index" | "queue">();
+  /** `events`: an inbox that does not say what it has. */
+  readonly failing = new Set<Part>();
   atOnce = 0;
   mostAtOnce = 0;
 
@@ -131,7 +134,7 @@ export class FakeInboxes {
     },
   };
 
-  #fail(part: "inbox" | "index" | "queue"): void {
+  #fail(part: Part): void {
     if (this.failing.has(part)) throw new Error(`${part} unavailable`);
   }
 
@@ -163,6 +166,7 @@ export class FakeInboxes {
           .toReversed()
           .slice(0, limit),
       event: async (id) => {
+        this.#fail("events");
         this.atOnce += 1;
         this.mostAtOnce = Math.max(this.mostAtOnce, this.atOnce);
         await Promise.resolve();
@@ -189,9 +193,14 @@ export class FakeInboxes {
     return {
       note: async (entry) => {
         this.#fail("index");
-        if (!entries().some(({ id }) => id === entry.id)) this.index.set(name, [...entries(), entry]);
+        const known = entries().find(({ id }) => id === entry.id);
+        if (known?.inbox === entry.inbox) return;
+        this.index.set(name, [...entries().filter((other) => other !== known), entry]);
       },
-      find: async (id) => entries().find((entry) => entry.id === id),
+      find: async (id) => {
+        this.#fail("index");
+        return entries().find((entry) => entry.id === id);
+      },
       latest: async (before, limit) =>
         entries()
           .toSorted((left, right) => right.admittedAtMs - left.admittedAtMs || (left.id < right.id ? 1 : -1))

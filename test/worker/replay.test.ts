@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { recordLetters } from "../../dlq/ledger.ts";
 import { rawBody } from "../../dlq/raw-body.ts";
 import { letterId } from "../../domain/dead-letter.ts";
@@ -109,6 +109,26 @@ describe("a replay", () => {
       { state: "resolved", resolution: "failed-again", letters: 1 },
       { state: "resolved", resolution: "settled", letters: 2 },
     ]);
+  });
+
+  test("takes the events of an inbox back in the order of their sequences, not of their letters", async () => {
+    const arena = new Arena();
+    const letters = [2, 0, 1].map((sequence) =>
+      newLetter({ kind: "event", lane: INBOX, directiveId: `e${sequence}`, directiveStatus: null, sequence }),
+    );
+    await recordLetters(env.LEDGER, letters);
+    const inbox = arena.inboxes.getByName(INBOX);
+    const readmitted: string[] = [];
+    vi.spyOn(arena.inboxes, "getByName").mockReturnValue({
+      ...inbox,
+      readmit(key) {
+        readmitted.push(key.id);
+        return inbox.readmit(key);
+      },
+    });
+    await arena.begin();
+    await arena.turn();
+    expect(readmitted).toEqual(["e0", "e1", "e2"]);
   });
 
   test("refuses events of a source that is not configured any more: nobody would ever handle them", async () => {

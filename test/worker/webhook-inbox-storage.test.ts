@@ -32,7 +32,7 @@ test("the inbox in SQLite, opened anew after each event, is the inbox in memory 
     });
     expect(differs, `seed ${seed}`).toBeNull();
   }
-});
+}, 60_000);
 
 /** Rows that one event costs from its admission to its end, in flights of a size. */
 async function rowsPerEvent(flight: number, events: number): Promise<number> {

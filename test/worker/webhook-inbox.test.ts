@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { inboxOfKey, inboxOfShard } from "../../domain/inbox-name.ts";
 import { decodeMessage, type Message } from "../../domain/message.ts";
 import type { EffectResult, InboxProtocol, InboxTakeAnswer, InboxWork } from "../../domain/webhook-event.ts";
@@ -99,6 +99,24 @@ test("an event is admitted once, keeps its sequence over a restart, and its rede
     head: 0,
     counts: { admitted: 3, settled: 0, dead: 0, inFlight: 3 },
   });
+});
+
+test("a redelivery with another body changes nothing, and the log tells it once of each event", async () => {
+  const warned = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+  for (const id of ["a", "b"]) await stub().admit(address, event(id));
+  const other = { ...event("a"), digest: "another", body: '{"id":"a","pending_webhooks":2}' };
+  for (let times = 0; times < 3; times += 1) {
+    expect(await stub().admit(address, other)).toEqual({ kind: "duplicate", id: "a", sequence: 0 });
+    expect(await stub().admit(address, event("b"))).toEqual({ kind: "duplicate", id: "b", sequence: 1 });
+    await evictDurableObject(stub());
+  }
+  expect((await stub().status()).events).toMatchObject([
+    { kind: "altered", detail: "event a came again with another body: the first stands" },
+  ]);
+  expect(warned.mock.calls).toEqual([
+    [JSON.stringify({ at: "webhook-inbox.altered", inbox: address.name, event: "a" })],
+  ]);
+  expect(work(await stub().take("one")).events.map(({ body }) => body)).toEqual(['{"id":"a"}', '{"id":"b"}']);
 });
 
 test("a lease, a plan and a settlement outlive a restart, and only the live token settles", async () => {
@@ -234,9 +252,9 @@ test("an operator pauses, resumes and skips, with reason and name in the log", a
     status: { head: 1, counts: { dead: 1 } },
   });
   expect(await stub().settle({ token, results: [{ sequence: 0, effects: [done] }], renew: true })).toEqual({
-    kind: "stale",
+    kind: "settled",
+    next: { kind: "paused", reason: "maintenance" },
   });
-  expect(await stub().take("two")).toEqual({ kind: "paused", reason: "maintenance" });
   const status = await stub().resume("done", "ada");
   expect(status.events.map(({ kind, detail }) => ({ kind, detail }))).toEqual([
     { kind: "resumed", detail: "ada: done" },

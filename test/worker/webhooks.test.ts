@@ -4,6 +4,7 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { problemSchema } from "../../domain/api.ts";
+import config from "../../lockstep.config.ts";
 
 function signature(secret: string, body: Uint8Array): string {
   return `sha256=${bytesToHex(hmac(sha256, utf8ToBytes(secret), body))}`;
@@ -52,6 +53,12 @@ describe("in the Worker's own runtime, with the secrets of its environment", () 
     });
     expect(await refused(endless, {})).toBe(413);
     expect(pulled).toBeLessThan(50);
+  });
+
+  test("a key that is a whole number beyond 2^53 keeps its digits", () => {
+    const text = '{"customer":1146234567890123456}';
+    const json: unknown = JSON.parse(text);
+    expect(config.sources.get("plain")?.keyOf({ text, json })).toBe("1146234567890123456");
   });
 
   test("an unknown source, and Lockstep's own, are 404", async () => {
