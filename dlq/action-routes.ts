@@ -1,19 +1,18 @@
 // In:  HTTP requests of operators who change letters; who calls is settled by the middleware in front.
 // Out: the letter as it is afterwards; 202 where evidence has to end what was begun.
-// On failure: 400 names each field that is wrong; 404, 409 and 422 say what stands against it; what D1 or a lane throws goes to the application's error handler.
+// On failure: 400 names each field that is wrong, 413 and 415 a body that is too large or no JSON; 404, 409 and 422 say what stands against it; what D1 or a lane throws goes to the application's error handler.
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import {
   letterReportSchema,
   reconcileReportSchema,
   reconcileRequestSchema,
   resolveRequestSchema,
   resubmitRequestSchema,
-  type LetterFullReport,
 } from "../domain/api-letters.ts";
 import { problem, reasonSchema, type Actor } from "../domain/api.ts";
 import type { Config } from "../domain/config.ts";
 import { MAX_DIRECTIVE_BYTES } from "../domain/directive.ts";
+import { readAction, readReason } from "../domain/request-body.ts";
 import { answer, refusal } from "./answers.ts";
 import { tellDirectiveFailed } from "./directive-failed.ts";
 import {
@@ -28,13 +27,15 @@ import {
 import { letterNow, type NowEnv } from "./letter-now.ts";
 import { letterView } from "./letter-view.ts";
 import type { NotifyEnv } from "./notify.ts";
-import { reconcileLetters, type ReconcileEnv } from "./reconcile.ts";
+import { reconcileLetters, type Reconciliation, type ReconcileEnv } from "./reconcile.ts";
 import { resubmitLetter, type ResubmissionEnv } from "./resubmission.ts";
 
 export type LetterActionsEnv = ActionEnv & ResubmissionEnv & ReconcileEnv & NowEnv & NotifyEnv;
 
 /** An edit holds a whole directive. */
-const MAX_BODY_BYTES = MAX_DIRECTIVE_BYTES + 16 * 1024;
+const MAX_EDIT_BYTES = MAX_DIRECTIVE_BYTES + 16 * 1024;
+/** 500 ids of 32 characters, and some room. */
+const MAX_RECONCILED_BYTES = 64 * 1024;
 
 function body<Schema extends z.ZodType>(description: string, schema: Schema) {
   return { body: { ...answer(description, schema), required: true } };
@@ -46,6 +47,7 @@ const refusals = {
   404: refusal("No such letter"),
   409: refusal("What stands against it"),
   413: refusal("The body is too large"),
+  415: refusal("The body is not application/json"),
   422: refusal("A letter of this kind, or a field, for which it makes no sense"),
 };
 
@@ -97,6 +99,7 @@ const reconcileRoute = createRoute({
     200: answer("What the lanes said", reconcileReportSchema),
     400: refusals[400],
     413: refusals[413],
+    415: refusals[415],
   },
 });
 
@@ -107,22 +110,21 @@ interface ActionsHttp {
 
 /** Adds the routes of those who act. */
 export function actionRoutes<Http extends ActionsHttp>(app: OpenAPIHono<Http>, config: Config): void {
-  const limited = bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => problem(413, `The body is larger than ${MAX_BODY_BYTES} bytes.`),
-  });
-  app.use("/v1/dlq/letters/:id/:action", limited);
-  app.use("/v1/dlq/reconcile", limited);
+  for (const route of [discardRoute, resolveRoute, resubmitRoute, reconcileRoute])
+    app.openAPIRegistry.registerPath(route);
 
-  app.openapi(discardRoute, async (c) => {
-    const word = wordOf(c.var.actor, c.req.valid("json").reason);
-    const end = await ended(c.env, config, await discardLetter(c.env, c.req.valid("param").id, word));
-    return end.kind === "refused" ? refuse(end) : c.json(end.report, 200);
+  app.post(discardRoute.getRoutingPath(), async (c) => {
+    const reason = await readReason(c.req.raw);
+    if (!reason.ok) return reason.error;
+    const word = wordOf(c.var.actor, reason.value);
+    return ended(c.env, config, await discardLetter(c.env, c.req.param("id"), word));
   });
 
-  app.openapi(resolveRoute, async (c) => {
-    const { id } = c.req.valid("param");
-    const { outcome, txHash, reason } = c.req.valid("json");
+  app.post(resolveRoute.getRoutingPath(), async (c) => {
+    const asked = await readAction(c.req.raw, resolveRequestSchema, "{ outcome, reason, txHash? }");
+    if (!asked.ok) return asked.error;
+    const { outcome, txHash, reason } = asked.value;
+    const id = c.req.param("id");
     const word = wordOf(c.var.actor, reason);
     if (outcome === "not-landed" && txHash !== undefined) {
       return problem(422, "What did not land has no transaction to name.", {
@@ -133,21 +135,22 @@ export function actionRoutes<Http extends ActionsHttp>(app: OpenAPIHono<Http>, c
       outcome === "landed"
         ? await resolveLanded(c.env, id, txHash ?? null, word)
         : await resolveNotLanded(c.env, id, word);
-    const end = await ended(c.env, config, did);
-    if (end.kind === "refused") return refuse(end);
-    return end.kind === "begun" ? c.json(end.report, 202) : c.json(end.report, 200);
+    return ended(c.env, config, did);
   });
 
-  app.openapi(resubmitRoute, async (c) => {
-    const { reason, ...edit } = c.req.valid("json");
+  app.post(resubmitRoute.getRoutingPath(), async (c) => {
+    const form = "{ id, action, reason, expiresAt?, metadata? }";
+    const asked = await readAction(c.req.raw, resubmitRequestSchema, form, MAX_EDIT_BYTES);
+    if (!asked.ok) return asked.error;
+    const { reason, ...edit } = asked.value;
     const word = wordOf(c.var.actor, reason);
-    const did = await resubmitLetter(c.env, config, c.req.valid("param").id, edit, word);
-    const end = await ended(c.env, config, did);
-    return end.kind === "refused" ? refuse(end) : c.json(end.report, 200);
+    return ended(c.env, config, await resubmitLetter(c.env, config, c.req.param("id"), edit, word));
   });
 
-  app.openapi(reconcileRoute, async (c) => {
-    const { ids } = c.req.valid("json");
+  app.post(reconcileRoute.getRoutingPath(), async (c) => {
+    const asked = await readAction(c.req.raw, reconcileRequestSchema, "{ ids? }", MAX_RECONCILED_BYTES);
+    if (!asked.ok) return asked.error;
+    const { ids } = asked.value;
     const { name: actor }: Actor = c.var.actor;
     const notifies = config.operations.notify !== null;
     const { checked, outcomes } = await reconcileLetters(
@@ -159,7 +162,7 @@ export function actionRoutes<Http extends ActionsHttp>(app: OpenAPIHono<Http>, c
       },
       Date.now(),
     );
-    return c.json({ checked, outcomes: { ...outcomes } }, 200);
+    return Response.json({ checked, outcomes } satisfies Reconciliation);
   });
 }
 
@@ -167,12 +170,12 @@ function wordOf({ name }: Actor, reason: string): Word {
   return { actor: name, reason: reason.toWellFormed(), nowMs: Date.now() };
 }
 
-type End = Refusal | { readonly kind: "done" | "begun"; readonly report: LetterFullReport };
-
-async function ended(env: NowEnv, config: Config, did: ActionAnswer): Promise<End> {
-  if (did.kind === "refused") return did;
+/** 202 where evidence has to end what was begun. */
+async function ended(env: NowEnv, config: Config, did: ActionAnswer): Promise<Response> {
+  if (did.kind === "refused") return refuse(did);
   const { letter, history } = did.found;
-  return { kind: did.kind, report: letterView(letter, history, await letterNow(env, config, letter)) };
+  const report = letterView(letter, history, await letterNow(env, config, letter));
+  return Response.json(report, { status: did.kind === "begun" ? 202 : 200 });
 }
 
 function refuse({ status, detail, errors }: Refusal): Response {

@@ -7,7 +7,7 @@ export interface CallBounds {
   readonly callMs: number;
   /** After so long no further call begins. */
   readonly spellMs: number;
-  /** Nor after so many: an invocation has 1,000. */
+  /** Nor after so many: others ask in the same invocation. */
   readonly calls: number;
 }
 

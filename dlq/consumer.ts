@@ -2,6 +2,7 @@
 // Out: letters in the ledger; `directive.failed` of those that somebody must refund; then the lane's or inbox's debt is paid; then the message is acked.
 // On failure: whatever is not committed is retried with a delay, and after `max_retries` lies on dead-letters-parking.
 import { letterId, type NewLetter } from "../domain/dead-letter.ts";
+import { encodePayload } from "../domain/directive.ts";
 import type { AccountId } from "../domain/ids.ts";
 import type { InboxName } from "../domain/inbox-name.ts";
 import type { LaneLetter, LetterKey } from "../domain/lane.ts";
@@ -11,7 +12,7 @@ import { retryDelaySeconds } from "../domain/retry.ts";
 import type { InboxLetter } from "../domain/webhook-event.ts";
 import { within } from "../domain/within.ts";
 import { CALL_BOUNDS } from "./call-bounds.ts";
-import { tellDirectiveFailed } from "./directive-failed.ts";
+import { refundOf, tellDirectiveFailed } from "./directive-failed.ts";
 import { recordLetters, type LedgerDatabase } from "./ledger.ts";
 import { eventLetter, introductionLetter, laneLetter, rawLetter, type Arrival } from "./new-letter.ts";
 import type { NotifyEnv } from "./notify.ts";
@@ -65,26 +66,60 @@ type Reading =
   | { readonly kind: "letter"; readonly letter: NewLetter; readonly debt: Debt | null }
   | { readonly kind: "failed"; readonly reason: string };
 
+interface Read {
+  readonly message: DeadMessage;
+  readonly reading: Reading;
+}
+
+/** A letter's body may be nearly 2 MB, and the isolate holds each one as it came, as it is bound, and as it is sent. */
+const READ_AT_ONCE = 16;
+/** In characters. No further message is read into a part that has so many. */
+const PART_SIZE = 4 * 1024 * 1024;
+
 /** Brings each message to exactly one end, ack or retry. Never throws. */
 export async function consumeDeadLetters(
   batch: DeadBatch,
   env: DeadLetterEnv,
-  { nowMs, notifies, callMs = CALL_BOUNDS.callMs }: DeadLetterContext,
+  context: DeadLetterContext,
 ): Promise<void> {
-  const sourceQueue = sourceQueueOf(batch.queue);
-  const readings = await Promise.all(
-    batch.messages.map(async (message) => {
+  const waiting = batch.messages.entries();
+  for (;;) {
+    const part = await readPart(waiting, sourceQueueOf(batch.queue), env, context);
+    if (part.length === 0) return;
+    await recordPart(part, env, context);
+  }
+}
+
+/** The next messages in their order, as many as fit into a part; none when none is left. */
+async function readPart(
+  waiting: Iterator<readonly [index: number, message: DeadMessage]>,
+  sourceQueue: string,
+  env: DeadLetterEnv,
+  { nowMs, callMs = CALL_BOUNDS.callMs }: DeadLetterContext,
+): Promise<readonly Read[]> {
+  const part = new Map<number, Read>();
+  let size = 0;
+  const reader = async (): Promise<void> => {
+    while (size < PART_SIZE) {
+      const next = waiting.next();
+      if (next.done === true) return;
+      const [index, message] = next.value;
       const { id: messageId, body, timestamp } = message;
-      return {
-        message,
-        reading: await read(
-          { messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue },
-          env,
-          callMs,
-        ),
-      };
-    }),
-  );
+      const arrival = { messageId, body, sentAtMs: timestamp.getTime(), nowMs, sourceQueue };
+      const reading = await read(arrival, env, callMs);
+      part.set(index, { message, reading });
+      if (reading.kind === "letter") size += reading.letter.body.length;
+    }
+  };
+  await Promise.all(Array.from({ length: READ_AT_ONCE }, reader));
+  return [...part].toSorted(([left], [right]) => left - right).map(([, made]) => made);
+}
+
+async function recordPart(
+  readings: readonly Read[],
+  env: DeadLetterEnv,
+  { notifies, callMs = CALL_BOUNDS.callMs }: DeadLetterContext,
+): Promise<void> {
   const letters = readings.flatMap(({ reading }) => (reading.kind === "letter" ? [reading] : []));
   const { failed } = await recordLetters(
     env.LEDGER,
@@ -124,7 +159,9 @@ async function read(arrival: Arrival, env: DeadLetterEnv, callMs: number): Promi
         return { kind: "nothing" };
       case "directive": {
         const text = `the queue ${arrival.sourceQueue} gave up the directive ${message.directive.id} of ${message.directive.account.id} before a lane had it`;
-        return written(await rawLetter({ code: "exhausted", message: text }, 0, arrival));
+        // Counted, and told to nobody: a lane may have the directive by another message.
+        const letter = await rawLetter({ code: "exhausted", message: text }, 0, arrival);
+        return written({ ...letter, refund: refundOf(encodePayload(message.directive)) });
       }
       case "rejection": {
         if (message.origin === "introduction") return written(introductionLetter(message, arrival));

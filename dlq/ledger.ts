@@ -48,7 +48,7 @@ export interface Recording {
 /**
  * Writes letters and the first entry of their history, all in one transaction. One that is there already stays as it
  * is. When the transaction fails while D1 answers, each letter gets its own, so that one that cannot be written
- * holds up no other. Never throws.
+ * holds up no other. Never throws. Whoever calls sees to it that the bodies fit into an isolate several times over.
  */
 export async function recordLetters(db: LedgerDatabase, letters: readonly NewLetter[]): Promise<Recording> {
   const byId = new Map(letters.map((letter) => [letterId(letter), letter]));

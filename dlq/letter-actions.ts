@@ -5,7 +5,7 @@ import type { LetterResolution, LetterSummary } from "../domain/dead-letter.ts";
 import { parseAccount, type AccountId } from "../domain/ids.ts";
 import type { DirectiveFacts, SequencerProtocol } from "../domain/lane.ts";
 import { unreachable } from "../domain/result.ts";
-import { ABANDONED_AFTER_MS } from "./edit-claims.ts";
+import { ABANDONED_AFTER_MS, claimOf, holderOf, type EditClaim } from "./edit-claims.ts";
 import type { LedgerDatabase } from "./ledger.ts";
 import { moveLetters } from "./letter-changes.ts";
 import { showLetter, type LetterWithHistory } from "./letters.ts";
@@ -67,17 +67,24 @@ export async function closedAs(
   if (found === null) return refused(404, `no letter has the id ${id}`);
   return found.letter.resolution === resolution
     ? { kind: "done", found }
-    : refused(409, standing(found.letter));
+    : refused(409, standing(found.letter, holderOf(found.letter, await claimOf(db, id))));
 }
 
-/** Why nothing can be done with it now. */
-export function standing({ state, resolution, replayId }: LetterSummary): string {
+const CHANGED = "the letter was changed by somebody else: look at it again";
+
+/** Why nothing can be done with it now. `holder`: the edit that holds it, which says nothing of a replay before. */
+export function standing(
+  { state, resolution, replayId }: LetterSummary,
+  holder: Pick<EditClaim, "newId"> | null,
+): string {
   switch (state) {
     case "open":
-      return "the letter was changed by somebody else: look at it again";
+      return CHANGED;
     case "replaying":
+      if (holder !== null)
+        return `another directive is taking its place, ${holder.newId}: send that request again, as it was, to finish it; a minute after it was cut off, reconciliation ends it`;
       return replayId === null
-        ? "another directive is taking its place: send that request again, as it was, to finish it"
+        ? CHANGED
         : `the letter is in the replay ${replayId}: cancel that, or wait for its end`;
     case "resolved":
       return `the letter is resolved already: ${resolution ?? "nobody knows how"}`;
@@ -179,7 +186,7 @@ async function laneOf(
       `a letter of kind ${letter.kind} has no transaction that could have landed: replay it, or discard it with a reason`,
     );
   }
-  if (letter.state !== "open") return refused(409, standing(letter));
+  if (letter.state !== "open") return refused(409, standing(letter, null));
   const account = parseAccount(letter.lane ?? "");
   if (!account.ok) return refused(409, "the letter names no account");
   const [facts] = await env.SEQUENCER.getByName(account.value.id).directives([letter.directiveId]);

@@ -21,6 +21,8 @@ export type LetterChange = LetterAim & {
   readonly expected?: Pick<LetterSummary, "directiveStatus">;
   /** No edit may have claimed the letter after this time. */
   readonly unclaimedSinceMs?: number;
+  /** The edit whose claim on the letter must stand; with a time, as it was claimed then. */
+  readonly heldBy?: { readonly newId: string; readonly newDigest: string; readonly atMs?: number };
   readonly fields?: LetterFields;
   /** `lockstep`, or the name of the operator's token. */
   readonly actor: string;
@@ -48,7 +50,10 @@ const CHANGES_AT_ONCE = 50;
 const AS_EXPECTED = `state IN (SELECT f.value FROM json_each(c.value, '$.from') f)
   AND (c.value->'expected' IS NULL OR directive_status IS (c.value->'expected'->>'directiveStatus'))
   AND (c.value->'unclaimedSinceMs' IS NULL
-    OR NOT EXISTS (SELECT 1 FROM edits e WHERE e.letter_id = letters.id AND e.at > c.value->>'unclaimedSinceMs'))`;
+    OR NOT EXISTS (SELECT 1 FROM edits e WHERE e.letter_id = letters.id AND e.at > c.value->>'unclaimedSinceMs'))
+  AND (c.value->'heldBy' IS NULL
+    OR EXISTS (SELECT 1 FROM edits e WHERE e.letter_id = letters.id AND e.new_id = c.value->'heldBy'->>'newId'
+      AND e.new_digest = c.value->'heldBy'->>'newDigest' AND e.at = COALESCE(c.value->'heldBy'->>'atMs', e.at)))`;
 
 /** A field that the change does not name keeps its value; one that it names may become NULL. */
 function changed(column: string, field: string): string {

@@ -95,9 +95,24 @@ function ended(letter: Decided, word: DirectiveFacts, status: "dead" | "reverted
   };
 }
 
+/**
+ * True when the inbox has settled the letter's event and forgotten it since. A letter of an event is written from the
+ * inbox's own record alone, under the inbox's own name: there is none of an event that was never admitted there. An inbox
+ * forgets nothing but what is settled, and takes an id in anew, from generation 0 on, only when it has forgotten it; a
+ * generation never falls otherwise.
+ * @param generation one that the event has had
+ */
+export function isForgotten(
+  { digest, generation }: Pick<Decided, "digest" | "generation">,
+  word: Pick<EventView, "digest" | "generation"> | null,
+): boolean {
+  return word === null || word.digest !== digest || word.generation < generation;
+}
+
 /** Of a webhook event's letter, as `decide`. */
 export function decideEvent(letter: Decided, word: EventView | null): Decision {
-  if (word === null || word.digest !== letter.digest || isEnded(letter)) return UNCHANGED;
+  if (isEnded(letter)) return UNCHANGED;
+  if (word === null || isForgotten(letter, word)) return closed("settled");
   switch (word.status) {
     case "queued":
       return UNCHANGED;

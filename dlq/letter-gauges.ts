@@ -57,10 +57,13 @@ export interface LetterGauges {
     readonly code: string;
     readonly letters: number;
   }[];
+  /** Letters ever recorded, by the failure code that they were recorded with. */
+  readonly opened: readonly { readonly code: string; readonly letters: number }[];
   readonly oldestOpenAtMs: number | null;
   readonly reconciliationRequired: number;
 }
 
+const openedRow = z.object({ code: z.string(), letters: z.number() });
 const groupRow = z.object({
   state: z.enum(LETTER_STATES),
   kind: z.enum(LETTER_KINDS),
@@ -70,8 +73,9 @@ const groupRow = z.object({
 
 /** A group that has become empty is there too, with 0. */
 export async function letterGauges(db: LedgerDatabase): Promise<LetterGauges> {
-  const [groups, oldest, refunds] = await db.batch([
+  const [groups, opened, oldest, refunds] = await db.batch([
     db.prepare("SELECT state, kind, code, letters FROM letter_counts ORDER BY state, kind, code"),
+    db.prepare("SELECT code, letters FROM opened_counts ORDER BY code"),
     db.prepare(
       `SELECT MIN((SELECT i.opened_at FROM letters i INDEXED BY letters_by_group
                    WHERE i.state = g.state AND i.kind = g.kind AND i.code = g.code ORDER BY i.opened_at LIMIT 1)) AS at
@@ -81,6 +85,7 @@ export async function letterGauges(db: LedgerDatabase): Promise<LetterGauges> {
   ]);
   return {
     groups: (groups?.results ?? []).map((row) => groupRow.parse(row)),
+    opened: (opened?.results ?? []).map((row) => openedRow.parse(row)),
     oldestOpenAtMs: oldestRow.parse(oldest?.results[0]).at,
     reconciliationRequired: lettersRow.parse(refunds?.results[0]).letters,
   };
@@ -102,13 +107,13 @@ export async function openedSince(db: LedgerDatabase, sinceMs: number, most: num
 
 const progressRow = z.object({ replay: z.string(), outcome: z.string(), letters: z.number() });
 
-/** What has become so far of the letters of each replay that has not ended; `waiting` of those that nothing became of. */
+/** What has become so far of the letters of each replay that has not ended. */
 export async function replayProgress(db: LedgerDatabase): Promise<readonly z.infer<typeof progressRow>[]> {
   const { results } = await db
     .prepare(
-      `SELECT r.id AS replay, COALESCE(l.outcome, 'waiting') AS outcome, COUNT(*) AS letters
-       FROM replays r CROSS JOIN replay_letters l
-       WHERE l.replay_id = r.id AND r.status NOT IN ('done', 'cancelled') GROUP BY 1, 2 ORDER BY 1, 2`,
+      `SELECT c.replay_id AS replay, c.outcome, c.letters
+       FROM replays r INDEXED BY replays_unended CROSS JOIN replay_counts c ON c.replay_id = r.id
+       WHERE r.ended_at IS NULL ORDER BY c.replay_id, c.outcome`,
     )
     .all();
   return results.map((row) => progressRow.parse(row));

@@ -4,6 +4,8 @@ import { parseAccount, type AccountId } from "../domain/ids.ts";
 import { parseInbox, type InboxName } from "../domain/inbox-name.ts";
 import type { SequencerProtocol } from "../domain/lane.ts";
 import type { InboxProtocol } from "../domain/webhook-event.ts";
+import { within } from "../domain/within.ts";
+import { CALL_BOUNDS } from "./call-bounds.ts";
 
 export interface NowEnv {
   readonly SEQUENCER: { getByName(account: AccountId): Pick<SequencerProtocol, "directives"> };
@@ -17,18 +19,25 @@ export interface LetterNow {
   readonly transactions: readonly LetterTransaction[];
 }
 
-/** Null when nobody has the work, or its lane or inbox does not answer. Never throws. */
+/** `now` is null when nobody has the work, or nobody answers: then `error` says why. */
+export interface NowAnswer {
+  readonly now: LetterNow | null;
+  readonly error: string | null;
+}
+
+/** Never throws, and waits for no lane or inbox without end. */
 export async function letterNow(
   env: NowEnv,
   config: Config,
   letter: LetterSummary,
-): Promise<LetterNow | null> {
+  callMs = CALL_BOUNDS.callMs,
+): Promise<NowAnswer> {
   try {
-    return await askFor(env, config, letter);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    console.warn(JSON.stringify({ at: "dlq.letter", letter: letter.id, error: reason }));
-    return null;
+    return { now: await within(callMs, askFor(env, config, letter)), error: null };
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown.message : String(thrown);
+    console.warn(JSON.stringify({ at: "dlq.letter", letter: letter.id, error }));
+    return { now: null, error };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { LetterFullReport, LetterSummaryReport } from "../domain/api-letters.ts";
 import type { Letter, LetterHistoryEntry, LetterSummary } from "../domain/dead-letter.ts";
 import { FAILURES, isFailureCode } from "../domain/failure.ts";
-import type { LetterNow } from "./letter-now.ts";
+import type { NowAnswer } from "./letter-now.ts";
 
 /** Many JSON readers recurse, and some stop at a few hundred levels. */
 const MAX_NESTING = 100;
@@ -25,7 +25,7 @@ export function summaryView(letter: LetterSummary): LetterSummaryReport {
 export function letterView(
   letter: Letter,
   history: readonly LetterHistoryEntry[],
-  now: LetterNow | null,
+  { now, error }: NowAnswer,
 ): LetterFullReport {
   const { body: _, bodyFormat: _format, ...summary } = letter;
   return {
@@ -36,6 +36,7 @@ export function letterView(
       now === null
         ? null
         : { ...now, transactions: now.transactions.map((transaction) => ({ ...transaction })) },
+    ...(error === null ? {} : { nowError: error }),
     history: history.map(({ atMs, actor, action, reason }) => ({ at: iso(atMs), actor, action, reason })),
   };
 }

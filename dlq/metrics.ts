@@ -5,7 +5,7 @@ import { readQueues, type QueuesEnv } from "./depth.ts";
 import { inboxMetrics, laneMetrics } from "./lane-metrics.ts";
 import { SCAN_BOUNDS, scanInboxes, scanLanes, type ScanBounds, type ScanEnv } from "./lane-scan.ts";
 import { letterGauges, replayProgress, type LetterGauges } from "./letter-gauges.ts";
-import { exposition, single, summed, type Metric, type Sample } from "./prometheus.ts";
+import { exposition, single, type Metric, type Sample } from "./prometheus.ts";
 
 export interface MetricsEnv extends QueuesEnv, ScanEnv {}
 
@@ -101,11 +101,8 @@ function letterMetrics(letters: LetterGauges | null, nowMs: number): readonly Me
     {
       name: "lockstep_letters_opened_total",
       type: "counter",
-      help: "Dead letters ever recorded, by failure code.",
-      samples: summed(groups.map(({ code, letters: value }) => [code, value])).map(([code, value]) => ({
-        labels: { code },
-        value,
-      })),
+      help: "Dead letters ever recorded, by the failure code that they were recorded with.",
+      samples: (letters?.opened ?? []).map(({ code, letters: value }) => ({ labels: { code }, value })),
     },
     {
       name: "lockstep_open_letters_oldest_age_seconds",

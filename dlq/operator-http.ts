@@ -1,6 +1,6 @@
 // In:  HTTP requests of operators; who calls is settled by the middleware in front.
 // Out: the answers of the routes that are mounted here; an OpenAPI description from the same schemas.
-// On failure: 400 names each parameter and field that is wrong; what is thrown goes to the application's error handler.
+// On failure: 400 names each parameter that is wrong; what is thrown goes to the application's error handler.
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { problem, type Actor } from "../domain/api.ts";
 import config from "../lockstep.config.ts";
@@ -20,7 +20,7 @@ export function dlqRoutes(): OpenAPIHono<DlqHttp> {
     defaultHook: (result) =>
       result.success
         ? undefined
-        : problem(400, "some parameters or fields are wrong", {
+        : problem(400, "some parameters are wrong", {
             errors: wrongFields(result.error),
           }),
   });

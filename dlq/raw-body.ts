@@ -1,3 +1,4 @@
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { SuperJSON } from "superjson";
 import type { BodyFormat } from "../domain/dead-letter.ts";
 
@@ -5,6 +6,9 @@ export interface RawBody {
   readonly format: BodyFormat;
   readonly text: string;
 }
+
+/** A row of D1 holds 2 MB, of which the letter's other columns take a few KB. */
+const MAX_BODY_BYTES = 1_900_000;
 
 /**
  * In characters of text. Six times 128 KB, which JSON's escapes may make of a message, fits; what expands further is
@@ -23,10 +27,23 @@ cloned.registerCustom<ArrayBuffer, string>(
 );
 
 /**
- * Any queue body in a form that the ledger can hold: whole, unless the format is `text`. Never throws, and neither
- * deep nesting nor cycles, shared parts or sparse arrays make it use more memory than a message may.
+ * Any queue body in a form that the ledger can hold: whole, unless the format is `text`, which is only a description
+ * and cannot be replayed. Never throws, and neither deep nesting nor cycles, shared parts or sparse arrays make it use
+ * more memory than a message may.
  */
 export function rawBody(body: unknown): RawBody {
+  const whole = wholeBody(body);
+  return whole !== null && fits(whole.text)
+    ? whole
+    : { format: "text", text: Object.prototype.toString.call(body) };
+}
+
+/** JSON's escapes make six bytes of one, and a structured clone may name a part of itself many times. */
+function fits(text: string): boolean {
+  return text.length * 3 <= MAX_BODY_BYTES || utf8ToBytes(text).length <= MAX_BODY_BYTES;
+}
+
+function wholeBody(body: unknown): RawBody | null {
   if (body instanceof ArrayBuffer) return { format: "base64", text: base64(new Uint8Array(body)) };
   if (ArrayBuffer.isView(body)) {
     return { format: "base64", text: base64(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) };
@@ -38,7 +55,7 @@ export function rawBody(body: unknown): RawBody {
   } catch {
     // superjson refuses some keys, and recurses: a description is what remains.
   }
-  return { format: "text", text: Object.prototype.toString.call(body) };
+  return null;
 }
 
 /** What carries the whole of a value, every part counted as often as it is reached. */

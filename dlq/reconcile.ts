@@ -17,6 +17,7 @@ import type { LedgerDatabase } from "./ledger.ts";
 import { moveLetters, type LetterChange } from "./letter-changes.ts";
 import { decide, decideEvent, type Decision } from "./letter-decision.ts";
 import { lettersOf, showLetter } from "./letters.ts";
+import { settleHolds } from "./reconcile-holds.ts";
 import { nextPage } from "./reconcile-scans.ts";
 
 export interface ReconcileEnv {
@@ -36,7 +37,7 @@ export interface ReconcileScope {
 
 export interface Reconciliation {
   readonly checked: number;
-  /** Letters by what became of them: a resolution, or `updated`, `unchanged`, `unavailable`. */
+  /** Letters by what became of them: a resolution, or `updated`, `released`, `unchanged`, `unavailable`. */
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
@@ -58,11 +59,21 @@ export async function reconcileLetters(
 ): Promise<Reconciliation> {
   const page = ids === null ? await nextPage(env.LEDGER) : null;
   const letters = page === null ? await lettersOf(env.LEDGER, ids ?? []) : page.letters;
-  const words = await ask(env, letters, callMs);
+  const holds = await settleHolds(env, letters, { actor, atMs: nowMs }, callMs);
+  const words = await ask(
+    env,
+    letters.filter(({ id }) => !holds.has(id)),
+    callMs,
+  );
   const tally = new Map<string, number>();
   const count = (outcome: string): void => void tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
   const changes = new Map<string, { readonly change: LetterChange; readonly outcome: string }>();
   for (const letter of letters) {
+    const held = holds.get(letter.id);
+    if (held !== undefined) {
+      count(held);
+      continue;
+    }
     const word = words.get(letter.id) ?? { kind: "nobody" };
     if (word.kind === "unavailable") {
       count("unavailable");
@@ -163,7 +174,7 @@ function reasonOf(word: Word): string {
     case "lane":
       return `the lane says: ${word.facts?.status ?? "unknown"}`;
     case "inbox":
-      return `the inbox says: ${word.view?.status ?? "unknown"}`;
+      return `the inbox says: ${word.view?.status ?? "forgotten, as it does what is settled"}`;
     case "nobody":
     case "unavailable":
       return "nobody was asked";

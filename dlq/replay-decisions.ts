@@ -2,6 +2,7 @@ import { letterId as idOf } from "../domain/dead-letter.ts";
 import type { AdmissionAnswer, DirectiveView, ReadmissionAnswer } from "../domain/lane.ts";
 import { unreachable } from "../domain/result.ts";
 import type { EventReadmissionAnswer, EventView } from "../domain/webhook-event.ts";
+import { isForgotten } from "./letter-decision.ts";
 import type { Decision, ReplayLetter } from "./replay-page-store.ts";
 
 /**
@@ -54,7 +55,7 @@ export function admissionDecision(letter: ReplayLetter, { kind }: AdmissionAnswe
   }
 }
 
-/** As `readmissionDecision`. */
+/** As `readmissionDecision`. What the inbox has forgotten was settled: see `isForgotten`. */
 export function eventDecision(
   letter: ReplayLetter,
   answer: EventReadmissionAnswer,
@@ -68,15 +69,18 @@ export function eventDecision(
         ? landed(letter, "landed", "settled")
         : landed(letter, "already-landed", "it had been settled before: nothing was sent");
     case "moved-on":
+      if (answer.generation < letter.generation) return landed(letter, "already-landed", FORGOTTEN);
       return answer.generation > letter.generation
         ? sent(letter)
         : refused(letter, `the inbox has it as ${answer.status}`);
     case "unknown":
-      return refused(letter, "the inbox does not know it");
+      return landed(letter, "already-landed", FORGOTTEN);
     default:
       return unreachable(answer);
   }
 }
+
+const FORGOTTEN = "the inbox settled it, and has forgotten it since";
 
 function sent({ ordinal, letterId }: ReplayLetter): Decision {
   return { ordinal, letterId, outcome: "sent", detail: null, letter: null };
@@ -128,11 +132,11 @@ export function directiveEnd(
 
 export function eventEnd(
   letter: ReplayLetter,
-  view: Pick<EventView, "status" | "generation"> | undefined,
+  view: Pick<EventView, "status" | "digest" | "generation"> | undefined,
 ): readonly Decision[] {
-  if (view === undefined) return [refused(letter, "the inbox does not know it any more")];
   const sentAs = letter.generation + 1;
-  if (view.generation < sentAs) return [refused(letter, `the inbox has it as ${view.status}`)];
+  if (view === undefined || isForgotten({ digest: letter.digest, generation: sentAs }, view))
+    return [landed(letter, "landed", FORGOTTEN)];
   if (view.generation > sentAs) return [failedAgain(letter, sentAs)];
   switch (view.status) {
     case "settled":

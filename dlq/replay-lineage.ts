@@ -6,11 +6,17 @@ import type { LedgerDatabase } from "./ledger.ts";
  * id stays that of generation 0, so that recording the same message again finds it.
  */
 export function linkRaw(db: LedgerDatabase, id: string): readonly D1PreparedStatement[] {
-  // Its replay may not yet have written down that it was sent.
-  const previous = `SELECT p.id FROM letters p WHERE p.kind = 'raw' AND p.digest = l.digest AND p.source_queue = l.source_queue
-    AND p.id <> l.id AND p.next IS NULL AND (p.resolution = 'returned' OR EXISTS (
-      SELECT 1 FROM replay_letters r INDEXED BY letters_being_sent WHERE r.letter_id = p.id AND r.outcome = 'waiting' AND r.claimed = 1))
-    ORDER BY p.opened_at, p.seq LIMIT 1`;
+  const like = `p.kind = 'raw' AND p.digest = l.digest AND p.source_queue = l.source_queue AND p.next IS NULL AND p.id <> l.id`;
+  // Its replay may not yet have written down that it was sent. What is being sent is a page of each replay at the most, so that
+  // it leads to the letters: there may be any number with the same body.
+  const previous = `SELECT f.id FROM (
+      SELECT * FROM (
+        SELECT p.id, p.opened_at, p.seq FROM letters p INDEXED BY letters_returned
+        WHERE ${like} AND p.resolution = 'returned' ORDER BY p.opened_at, p.seq LIMIT 1)
+      UNION ALL
+      SELECT p.id, p.opened_at, p.seq FROM replay_letters r INDEXED BY raw_being_sent CROSS JOIN letters p ON p.id = r.letter_id
+      WHERE r.outcome = 'waiting' AND r.claimed = 1 AND r.lane = '' AND ${like}) f
+    ORDER BY f.opened_at, f.seq LIMIT 1`;
   return [
     // A letter's first history entry is written behind this: one that has a history was recorded before.
     db

@@ -1,8 +1,7 @@
 // In:  HTTP requests of operators about plans and replays; who calls is settled by the middleware in front.
 // Out: plans and replays as JSON, described from the schemas that validate.
-// On failure: 400 names each wrong key, 404 an unknown plan or replay, 409 says what has changed or what state forbids it, 413 a body that is too large.
+// On failure: 400 names each wrong key, 404 an unknown plan or replay, 409 says what has changed or what state forbids it, 413 and 415 a body that is too large or no JSON.
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { problem, reasonSchema, type Actor } from "../domain/api.ts";
 import {
   planReportSchema,
@@ -12,10 +11,10 @@ import {
   replaysPageSchema,
 } from "../domain/api-letters.ts";
 import type { Operations } from "../domain/operations.ts";
-import { fieldProblems } from "../domain/directive.ts";
+import { readAction, readReason } from "../domain/request-body.ts";
 import { unreachable } from "../domain/result.ts";
 import config from "../lockstep.config.ts";
-import { answer, refusal } from "./answers.ts";
+import { answer, refusal, wrongFields } from "./answers.ts";
 import { landedReviews, type LandedEnv } from "./plan-landed.ts";
 import { makePlan } from "./plan.ts";
 import { readPlan } from "./plan-store.ts";
@@ -47,10 +46,10 @@ function body<Schema extends z.ZodType>(schema: Schema) {
   return { body: { content: { "application/json": { schema } }, required: true } };
 }
 
-const limit = bodyLimit({
-  maxSize: MAX_BODY_BYTES,
-  onError: () => problem(413, `at most ${MAX_BODY_BYTES} bytes are taken`),
-});
+const bodyRefusals = {
+  413: refusal("The body is too large"),
+  415: refusal("The body is not application/json"),
+};
 
 const postPlan = createRoute({
   method: "post",
@@ -63,7 +62,7 @@ const postPlan = createRoute({
   responses: {
     200: answer("What a replay of these letters would send, and what it refuses", planReportSchema),
     400: refusal("Wrong keys of the filter, each named, or ids that no letter has"),
-    413: refusal("The body is too large"),
+    ...bodyRefusals,
   },
 });
 const getPlan = createRoute({
@@ -93,7 +92,7 @@ const postReplay = createRoute({
     400: refusal("Wrong keys, each named"),
     404: refusal("No such plan"),
     409: refusal("The digest is not the plan's, or letters of the plan are no longer open"),
-    413: refusal("The body is too large"),
+    ...bodyRefusals,
   },
 });
 const getReplays = createRoute({
@@ -138,7 +137,7 @@ function commandRoute(command: ReplayCommand, description: string) {
       400: refusal("The body must be { reason }"),
       404: refusal("No such replay"),
       409: refusal("The replay has ended, or is being cancelled"),
-      413: refusal("The body is too large"),
+      ...bodyRefusals,
     },
   });
 }
@@ -149,20 +148,25 @@ export function replayRoutes(operations: Operations = config.operations): OpenAP
     defaultHook: (result) =>
       result.success
         ? undefined
-        : problem(400, "some fields are wrong", { errors: fieldProblems(result.error) }),
+        : problem(400, "some parameters are wrong", { errors: wrongFields(result.error) }),
   });
 
-  app.use("/v1/dlq/plans/*", limit);
-  app.use("/v1/dlq/replays/*", limit);
-
-  app.openapi(postPlan, async (c) => {
-    const plan = await makePlan(c.env.LEDGER, c.req.valid("json"), {
+  app.openAPIRegistry.registerPath(postPlan);
+  app.post(postPlan.getRoutingPath(), async (c) => {
+    const asked = await readAction(
+      c.req.raw,
+      planRequestSchema,
+      "{ filter, limit?, force? }",
+      MAX_BODY_BYTES,
+    );
+    if (!asked.ok) return asked.error;
+    const plan = await makePlan(c.env.LEDGER, asked.value, {
       policy: operations.replay,
       actor: c.var.actor.name,
       nowMs: Date.now(),
       landedReviews: (filter) => landedReviews(c.env, filter),
     });
-    return plan.ok ? c.json(plan.value, 200) : problem(400, "the filter is wrong", { errors: plan.error });
+    return plan.ok ? Response.json(plan.value) : problem(400, "the filter is wrong", { errors: plan.error });
   });
 
   app.openapi(getPlan, async (c) => {
@@ -171,14 +175,19 @@ export function replayRoutes(operations: Operations = config.operations): OpenAP
     return plan === null ? problem(404, `no plan has the id ${id}`) : c.json(plan, 200);
   });
 
-  app.openapi(postReplay, async (c) => {
-    const replay = await runPlan(c.env, c.req.valid("json"), {
+  app.openAPIRegistry.registerPath(postReplay);
+  app.post(postReplay.getRoutingPath(), async (c) => {
+    const form = "{ plan, digest, reason, ratePerSecond?, perLanePerSecond? }";
+    const asked = await readAction(c.req.raw, replayRequestSchema, form);
+    if (!asked.ok) return asked.error;
+    const replay = await runPlan(c.env, asked.value, {
       policy: operations.replay,
       actor: c.var.actor.name,
       nowMs: Date.now(),
     });
     if (!replay.ok) return refusedRun(replay.error);
-    return c.json(replay.value, 202, { location: `/v1/dlq/replays/${replay.value.id}` });
+    const headers = { location: `/v1/dlq/replays/${replay.value.id}` };
+    return Response.json(replay.value, { status: 202, headers });
   });
 
   app.openapi(getReplays, async (c) => {
@@ -199,18 +208,21 @@ export function replayRoutes(operations: Operations = config.operations): OpenAP
     cancel: commandRoute("cancel", "What waited is open again; what was sent is watched to its end"),
   };
   for (const command of ["pause", "resume", "cancel"] as const) {
-    app.openapi(commands[command], async (c) => {
-      const { id } = c.req.valid("param");
-      const { reason } = c.req.valid("json");
+    const route = commands[command];
+    app.openAPIRegistry.registerPath(route);
+    app.post(route.getRoutingPath(), async (c) => {
+      const id = c.req.param("id");
+      const reason = await readReason(c.req.raw);
+      if (!reason.ok) return reason.error;
       const replay = await commandReplay(c.env, command, {
         id,
         actor: c.var.actor.name,
-        reason,
+        reason: reason.value,
         nowMs: Date.now(),
       });
       if (replay === null) return problem(404, `no replay has the id ${id}`);
       return replay.ok
-        ? c.json(replay.value, 200)
+        ? Response.json(replay.value)
         : problem(409, `the replay cannot be ${PAST[command]}: ${replay.error}`);
     });
   }

@@ -13,6 +13,7 @@ import {
   claimEdit,
   claimOf,
   confirmClaim,
+  holderOf,
   overtakeClaim,
   releaseClaim,
   type EditClaim,
@@ -69,12 +70,13 @@ export async function resubmitLetter(
   };
   const standingClaim = letter.state === "open" ? null : await claimOf(env.LEDGER, letterId);
   if (letter.resolution === "replaced" && isSame(standingClaim, wanted)) return { kind: "done", found };
-  const held = letter.state === "replaying" && letter.kind === "introduction" && standingClaim !== null;
-  if (letter.state !== "open" && !held) return refused(409, standing(letter));
+  const holder = holderOf(letter, standingClaim);
+  if (letter.state !== "open" && holder === null) return refused(409, standing(letter, null));
   const holds = letter.kind === "introduction";
   const taken = await claim(env, wanted, holds, word);
   if (taken !== null) return taken;
   const replacement = await replace(env, letter, directive, wanted.newDigest);
+  const released = { letterId, newId: wanted.newId, newDigest: wanted.newDigest, claimedAtMs: null };
   switch (replacement.kind) {
     case "refused": {
       const unhold = {
@@ -84,11 +86,11 @@ export async function resubmitLetter(
         reason: replacement.detail,
       } as const;
       const back = { id: letterId, ...unhold, actor: word.actor, atMs: word.nowMs };
-      await releaseClaim(env.LEDGER, wanted, holds ? back : null);
+      await releaseClaim(env.LEDGER, released, holds ? back : null);
       return replacement;
     }
     case "landed":
-      await releaseClaim(env.LEDGER, wanted, null);
+      await releaseClaim(env.LEDGER, released, null);
       await close(env.LEDGER, letterId, "landed", word);
       return refused(
         409,

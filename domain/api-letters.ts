@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { OBJECT_FORM, reason } from "./api.ts";
 import { LETTER_KINDS, LETTER_RESOLUTIONS, LETTER_STATES } from "./dead-letter.ts";
+import { MAX_REPLAY_RATE, MIN_REPLAY_RATE } from "./operations.ts";
 
 /** What `dlq/` answers over HTTP, and what the command line reads. Times are ISO 8601 in UTC. */
 const at = z.string();
@@ -63,6 +65,8 @@ export const letterReportSchema = letterSummarySchema.extend({
       transactions: z.array(z.object({ hash: z.string(), sequence: z.int(), status: z.string() })),
     })
     .nullable(),
+  /** Why the lane did not say. */
+  nowError: z.string().optional(),
   /** Oldest first. */
   history: z.array(z.object({ at, actor: z.string(), action: z.string(), reason: z.string() })),
 });
@@ -97,22 +101,41 @@ export const depthSchema = z.object({
 });
 export type DepthReport = z.infer<typeof depthSchema>;
 
-/** `POST /v1/dlq/plans`: all that are given must hold. Only letters that are `open` are ever planned, oldest first. */
-export const planRequestSchema = z.strictObject({
-  filter: z.strictObject({
-    ids: z.array(z.string()).min(1).max(1000).optional(),
-    code: z.string().optional(),
-    kind: z.enum(LETTER_KINDS).optional(),
-    lane: z.string().optional(),
-    sourceQueue: z.string().optional(),
-    /** Opened at this time or later, before this time. */
-    from: z.iso.datetime({ offset: true }).optional(),
-    to: z.iso.datetime({ offset: true }).optional(),
-  }),
-  limit: z.int().min(1).optional(),
-  /** Also what was replayed `maxReplays` times already. */
-  force: z.boolean().optional(),
+const text = z.string("must be a string");
+const time = z.iso.datetime({
+  offset: true,
+  error: "must be a time such as 2030-01-31T12:00:00Z (ISO 8601 with a zone)",
 });
+const LIMIT_FORM = "must be a whole number of at least 1";
+
+/** Ids of letters, so many at the most. */
+function letterIds(most: number) {
+  const form = `must be a list of 1 to ${most} ids of letters`;
+  return z.array(text, form).min(1, form).max(most, form);
+}
+
+/** `POST /v1/dlq/plans`: all that are given must hold. Only letters that are `open` are ever planned, oldest first. */
+export const planRequestSchema = z.strictObject(
+  {
+    filter: z.strictObject(
+      {
+        ids: letterIds(1000).optional(),
+        code: text.optional(),
+        kind: z.enum(LETTER_KINDS, `must be one of ${LETTER_KINDS.join(", ")}`).optional(),
+        lane: text.optional(),
+        sourceQueue: text.optional(),
+        /** Opened at this time or later, before this time. */
+        from: time.optional(),
+        to: time.optional(),
+      },
+      OBJECT_FORM,
+    ),
+    limit: z.int(LIMIT_FORM).min(1, LIMIT_FORM).optional(),
+    /** Also what was replayed `maxReplays` times already. */
+    force: z.boolean("must be true or false").optional(),
+  },
+  OBJECT_FORM,
+);
 
 /** Why a letter that fits the filter is not in the plan. `over-max-replays` needs `force`. */
 export const REFUSALS = ["undetermined", "reverted", "expired", "over-max-replays", "unreadable"] as const;
@@ -132,14 +155,20 @@ export const planReportSchema = z.object({
 });
 export type PlanReport = z.infer<typeof planReportSchema>;
 
+const RATE_FORM = `must be a number from ${MIN_REPLAY_RATE} to ${MAX_REPLAY_RATE}`;
+const rate = z.number(RATE_FORM).min(MIN_REPLAY_RATE, RATE_FORM).max(MAX_REPLAY_RATE, RATE_FORM);
+
 /** `POST /v1/dlq/replays`. */
-export const replayRequestSchema = z.strictObject({
-  plan: z.string(),
-  digest: z.string(),
-  reason: z.string().trim().min(1).max(500),
-  ratePerSecond: z.number().positive().max(5000).optional(),
-  perLanePerSecond: z.number().positive().max(5000).optional(),
-});
+export const replayRequestSchema = z.strictObject(
+  {
+    plan: text,
+    digest: text,
+    reason,
+    ratePerSecond: rate.optional(),
+    perLanePerSecond: rate.optional(),
+  },
+  OBJECT_FORM,
+);
 
 export const REPLAY_STATUSES = ["running", "paused", "cancelling", "cancelled", "done"] as const;
 
@@ -176,34 +205,43 @@ export type ReplayReport = z.infer<typeof replayReportSchema>;
 
 export const replaysPageSchema = z.object({ replays: z.array(replayReportSchema) });
 
+const OUTCOMES = ["landed", "not-landed"] as const;
+
 /** `POST /v1/dlq/letters/{id}/resolve`. */
-export const resolveRequestSchema = z.strictObject({
-  outcome: z.enum(["landed", "not-landed"]),
-  /** For `landed`: a logged hash of the directive, final on the chain. */
-  txHash: z.string().optional(),
-  reason: z.string().trim().min(1).max(500),
-});
+export const resolveRequestSchema = z.strictObject(
+  {
+    outcome: z.enum(OUTCOMES, `must be one of ${OUTCOMES.join(", ")}`),
+    /** For `landed`: a logged hash of the directive, final on the chain. */
+    txHash: text.optional(),
+    reason,
+  },
+  OBJECT_FORM,
+);
 
 /** `POST /v1/dlq/letters/{id}/resubmit`: the same account's other directive in the place of this one, for good. */
-export const resubmitRequestSchema = z.strictObject({
-  /** The new directive's id. */
-  id: z.string(),
-  /** As a producer writes it. */
-  action: z.looseObject({ type: z.string() }),
-  expiresAt: z.string().optional(),
-  metadata: z.record(z.string(), z.unknown()).optional(),
-  reason: z.string().trim().min(1).max(500),
-});
+export const resubmitRequestSchema = z.strictObject(
+  {
+    /** The new directive's id. */
+    id: text,
+    /** As a producer writes it. */
+    action: z.looseObject({ type: text }, "must be an action object"),
+    expiresAt: text.optional(),
+    metadata: z.record(z.string(), z.unknown(), OBJECT_FORM).optional(),
+    reason,
+  },
+  OBJECT_FORM,
+);
 
 /** `POST /v1/dlq/reconcile`: these letters; without ids, as many as the cron takes at a time, where it left off. */
-export const reconcileRequestSchema = z.strictObject({
-  ids: z.array(z.string()).min(1).max(500).optional(),
-});
+export const reconcileRequestSchema = z.strictObject({ ids: letterIds(500).optional() }, OBJECT_FORM);
 
 /** The answer of `POST /v1/dlq/reconcile`: letters whose lane was asked, and what came of it. */
 export const reconcileReportSchema = z.object({
   checked: count,
-  /** By what became of them: a resolution, or `updated`, `unchanged`, `unavailable`. */
+  /**
+   * By what became of them: a resolution, or `updated`, `released` (open again: the edit that held it came to nothing),
+   * `unchanged`, `unavailable`.
+   */
   outcomes: byName,
 });
 

@@ -111,10 +111,18 @@ export type LaneReport = z.infer<typeof laneReportSchema>;
 const MAX_REASON = 500;
 const REASON_FORM = `must say why, in 1 to ${MAX_REASON} characters`;
 
+/** Why an operator acts: the audit log keeps it. */
+export const reason = z
+  .string({ error: REASON_FORM })
+  .trim()
+  .min(1, REASON_FORM)
+  .max(MAX_REASON, REASON_FORM);
+
+/** What a request says of a body that is no object. */
+export const OBJECT_FORM = "must be a JSON object";
+
 /** The body of every operator action that the audit log keeps. */
-export const reasonSchema = z.strictObject({
-  reason: z.string({ error: REASON_FORM }).trim().min(1, REASON_FORM).max(MAX_REASON, REASON_FORM),
-});
+export const reasonSchema = z.strictObject({ reason }, OBJECT_FORM);
 
 /**
  * RFC 9457. `errors` names each field that is wrong, with what to write instead; a field of a batch is a path such as

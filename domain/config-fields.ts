@@ -28,6 +28,11 @@ export function positive(most: number, what = "a number") {
   return z.number(form).refine((value) => value > 0 && value <= most, form);
 }
 
+export function between(least: number, most: number) {
+  const form = must(`a number from ${least} to ${most}`);
+  return z.number(form).refine((value) => value >= least && value <= most, form);
+}
+
 export function seconds(most = MAX_SECONDS) {
   return positive(most, "a number of seconds");
 }

@@ -12,7 +12,8 @@ export type LetterKind = (typeof LETTER_KINDS)[number];
 
 /**
  * How `body` holds what came. `json`: as JSON text, whole. `superjson`: `superjson.serialize` of it, as JSON text,
- * whole. `base64`: bytes, whole. `text`: only a description, where nothing can carry it (cyclic or sparse structured clones).
+ * whole. `base64`: bytes, whole. `text`: only a description, where nothing can carry it (cyclic or sparse structured
+ * clones) or no row of the ledger can hold it. That cannot be replayed.
  */
 export const BODY_FORMATS = ["json", "superjson", "base64", "text"] as const;
 export type BodyFormat = (typeof BODY_FORMATS)[number];

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { fields, flag, positive, seconds, matching, wholeNumber } from "./config-fields.ts";
+import { between, fields, flag, seconds, matching, wholeNumber } from "./config-fields.ts";
 import { ok } from "./result.ts";
 import { DEFAULT_INBOX_POLICY, type WebhookSource } from "./webhook-source.ts";
 
@@ -60,8 +60,11 @@ export const DEFAULT_REPLAY: ReplayPolicy = {
   perLanePerSecond: 50,
 };
 
-/** As the API takes it. */
-const MAX_PER_SECOND = 5000;
+/** Letters a second that a replay may be given: a letter in a quarter of an hour, so that none ever seems to stand still. */
+export const MIN_REPLAY_RATE = 0.001;
+export const MAX_REPLAY_RATE = 5000;
+
+const replayRate = () => between(MIN_REPLAY_RATE, MAX_REPLAY_RATE);
 
 export const operationsSchema = fields({
   notify: matching(/./, "the name of a destination").optional(),
@@ -76,8 +79,8 @@ export const operationsSchema = fields({
   replay: fields({
     maxReplays: wholeNumber(0).default(DEFAULT_REPLAY.maxReplays),
     maxLetters: wholeNumber(1).default(DEFAULT_REPLAY.maxLetters),
-    ratePerSecond: positive(MAX_PER_SECOND).default(DEFAULT_REPLAY.ratePerSecond),
-    perLanePerSecond: positive(MAX_PER_SECOND).default(DEFAULT_REPLAY.perLanePerSecond),
+    ratePerSecond: replayRate().default(DEFAULT_REPLAY.ratePerSecond),
+    perLanePerSecond: replayRate().default(DEFAULT_REPLAY.perLanePerSecond),
   } satisfies Record<keyof ReplayPolicy, z.ZodType>).prefault({}),
 } satisfies Record<keyof OperationsInput, z.ZodType>);
 

@@ -19,7 +19,7 @@ import type { Account } from "../domain/ids.ts";
 import { err, ok, unreachable, type Result } from "../domain/result.ts";
 import { mayUse } from "./auth.ts";
 import { enqueue, type EnqueueAnswer, type EnqueueEnv } from "./enqueue.ts";
-import { readJson } from "./request-body.ts";
+import { readJson } from "../domain/request-body.ts";
 
 const MAX_BODY_BYTES = MAX_DIRECTIVES_PER_REQUEST * MAX_DIRECTIVE_BYTES;
 

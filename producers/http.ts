@@ -10,7 +10,6 @@ import { routePath } from "hono/route";
 import type { RouterRoute } from "hono/types";
 import { problem, type Actor } from "../domain/api.ts";
 import type { Config } from "../domain/config.ts";
-import { fieldProblems } from "../domain/directive.ts";
 import type { AccountId } from "../domain/ids.ts";
 import type { InboxName } from "../domain/inbox-name.ts";
 import type { SequencerProtocol } from "../domain/lane.ts";
@@ -71,12 +70,7 @@ export function createApp<Env extends ProducerEnv>(
   config: Config,
   { listLanes, listInboxes }: Registry<Env>,
 ): OpenAPIHono<AppEnv<Env>> {
-  const app = new OpenAPIHono<AppEnv<Env>>({
-    defaultHook: (result) =>
-      result.success
-        ? undefined
-        : problem(400, "The request is not valid.", { errors: fieldProblems(result.error) }),
-  });
+  const app = new OpenAPIHono<AppEnv<Env>>();
   app.use(authenticate());
   registerShared(app);
   app.route("/", producerRoutes(config, listLanes));

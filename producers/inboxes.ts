@@ -23,7 +23,7 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { indexOf, latestOf, type IndexNamespace } from "./event-index.ts";
 import { eventReport, eventSummary, inboxReport } from "./inbox-report.ts";
 import { readQuery } from "./query.ts";
-import { readAction, readReason } from "./request-body.ts";
+import { readAction, readReason } from "../domain/request-body.ts";
 import {
   eventQuery,
   eventsQuery,

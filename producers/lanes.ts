@@ -13,7 +13,7 @@ import type { DirectiveView, LaneStatusView, SequencerProtocol } from "../domain
 import { err, ok, type Result } from "../domain/result.ts";
 import { mayUse } from "./auth.ts";
 import { readQuery } from "./query.ts";
-import { readReason } from "./request-body.ts";
+import { readReason } from "../domain/request-body.ts";
 
 export interface LanesEnv {
   readonly SEQUENCER: {

@@ -20,7 +20,7 @@ import type { EventAdmission, EventAdmissionAnswer, InboxProtocol } from "../dom
 import type { EventBody, WebhookSource } from "../domain/webhook-source.ts";
 import { identify, note, type IdentityEnv } from "./event-identity.ts";
 import { describeThrown, logLine } from "./log.ts";
-import { decodeUtf8, parseJson, readBytes } from "./request-body.ts";
+import { decodeUtf8, parseJson, readBytes } from "../domain/request-body.ts";
 import { verifySignature, type Signed, type SignatureProblem } from "./signatures/signature.ts";
 
 /** Beside what is named here, the variables that the sources' secrets name. */

@@ -100,6 +100,11 @@ function lettersTable(output: Output, letters: readonly LetterSummaryReport[], n
   );
 }
 
+function nowText({ now, nowError }: LetterFullReport): string | null {
+  if (now === null) return nowError === undefined ? null : `not known: ${nowError}`;
+  return `${now.status}${now.sequence === null ? "" : `, sequence ${now.sequence}`}`;
+}
+
 function letterText(output: Output, letter: LetterFullReport): string {
   const { now } = letter;
   const { paint } = output;
@@ -115,10 +120,7 @@ function letterText(output: Output, letter: LetterFullReport): string {
       ["remedy", letter.remedy],
       ["attempts", letter.attempts],
       ["sequence", letter.sequence],
-      [
-        "now",
-        now === null ? null : `${now.status}${now.sequence === null ? "" : `, sequence ${now.sequence}`}`,
-      ],
+      ["now", nowText(letter)],
       ["from queue", letter.sourceQueue],
       ["digest", letter.digest],
       ["replayed", `${letter.generation} times`],

@@ -313,6 +313,13 @@ test("--version is that of the package, and asks nobody", async () => {
   expect(worker.requests).toEqual([]);
 });
 
+test("a letter whose lane does not answer is shown, and says why nothing is known of it now", async () => {
+  worker.answer(`GET ${LETTER_PATH}`, {
+    body: { ...answers.wholeLetter, now: null, nowError: "no answer within 8 s" },
+  });
+  expect((await lockstep(["dlq", "show", letter.id])).stdout).toContain("not known: no answer within 8 s");
+});
+
 test("--wide cuts nothing", async () => {
   worker.answer("GET /v1/dlq/letters", { body: { letters: [letter], nextCursor: null } });
   const { stdout } = await lockstep(["dlq", "list", "--wide"]);

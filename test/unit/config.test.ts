@@ -285,12 +285,17 @@ describe("a configuration that cannot work is refused at the start, by the path 
     [
       "a replay's rate",
       withReplay({ ratePerSecond: 0 }),
-      "operations.replay.ratePerSecond: must be a number above 0, 5000 at most, not 0",
+      "operations.replay.ratePerSecond: must be a number from 0.001 to 5000, not 0",
     ],
     [
       "half a replay",
       withReplay({ maxReplays: 0.5 }),
       `operations.replay.maxReplays: ${WHOLE}, 0 or more, not 0.5`,
+    ],
+    [
+      "a replay's rate that never comes to a letter",
+      withReplay({ perLanePerSecond: 1e-20 }),
+      "operations.replay.perLanePerSecond: must be a number from 0.001 to 5000, not 1e-20",
     ],
   ])("%s", (_, input, message) => {
     expect(problemsOf(input)).toContain(`\n  ${message}`);

@@ -115,6 +115,7 @@ export const BAD_DIRECTIVES: readonly (readonly [why: string, json: string, fiel
   ["a time without clock", json(wire({ expiresAt: "2030-01-01" })), ["expiresAt"]],
   ["a day that does not exist", json(wire({ expiresAt: "2030-02-31T00:00:00Z" })), ["expiresAt"]],
   ["a month that does not exist", json(wire({ expiresAt: "2030-13-01T00:00:00Z" })), ["expiresAt"]],
+  ["a time in the year 10000", json(wire({ expiresAt: "9999-12-31T23:59:59-00:01" })), ["expiresAt"]],
   ["metadata that is a list", json(wire({ metadata: [] })), ["metadata"]],
   ["metadata that is a string", json(wire({ metadata: "x" })), ["metadata"]],
   ["metadata with a number above 2^53-1", json(wire({ metadata: { a: { b: 2 ** 53 } } })), ["metadata.a.b"]],
@@ -204,7 +205,7 @@ const id = fc.stringMatching(/^[A-Za-z0-9._:-]{1,128}$/).filter((text) => text !
 const optional = {
   expiresAt: fc.date({
     min: new Date("2000-01-01T00:00:00Z"),
-    max: new Date("9999-12-31T00:00:00Z"),
+    max: new Date("9999-12-31T23:59:59.999Z"),
     noInvalidDate: true,
   }),
   metadata: fc.dictionary(key, jsonValue, { maxKeys: 5 }),

@@ -49,6 +49,18 @@ describe("a wrong directive is refused and its fields are named", () => {
     });
   });
 
+  test("what never expires is told to leave the time out, where it names one after the year 9999", () => {
+    // What many write for "never".
+    const expiresAt = new Date(8_640_000_000_000_000);
+    expect(parseDirective({ ...wire(), expiresAt })).toEqual({
+      ok: false,
+      error: [
+        { field: "expiresAt", message: "must be before the year 10000: leave it out for what never expires" },
+      ],
+    });
+    expect(parseDirective({ ...wire(), expiresAt: "9999-12-31T23:59:59.999Z" }).ok).toBe(true);
+  });
+
   test("a number that JSON rounded is told to be a string", () => {
     const read = parseDirective(JSON.parse(JSON.stringify(wire()).replace('"1"', "9007199254740993")));
     expect(read.ok ? [] : read.error[0]?.message).toContain("decimal string");

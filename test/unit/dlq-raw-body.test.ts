@@ -74,6 +74,8 @@ describe("rawBody", () => {
   const sharedBytes = new ArrayBuffer(100_000);
   const sparse: unknown[] = [];
   sparse.length = 4_000_000_000;
+  const controls = ["\u0001".repeat(64_000)];
+  const wide = ["\u20ac".repeat(64_000)];
   const forbidden: unknown = JSON.parse('{"__proto__":1}');
   test.each([
     ["a cycle", cycle],
@@ -81,6 +83,8 @@ describe("rawBody", () => {
     ["bytes shared 20,000 times", Array.from({ length: 20_000 }, () => sharedBytes)],
     ["a long key shared 20,000 times", Array.from({ length: 20_000 }, () => ({ ["k".repeat(100)]: 1 }))],
     ["an array of four billion holes", { json: sparse }],
+    ["control characters shared 15 times", Array.from({ length: 15 }, () => controls)],
+    ["letters of three bytes shared 12 times", Array.from({ length: 12 }, () => wide)],
     ["a bigint beside a key that superjson refuses", [1n, forbidden]],
     ["an error", new TypeError("x")],
   ])("describes %s in a few bytes instead of failing", (_, body) => {

@@ -153,6 +153,9 @@ describe("a letter of an event", () => {
   test.each([
     ["settled", 1, settled],
     ["settled", 2, settled],
+    // Settled, forgotten and admitted anew.
+    ["queued", 0, settled],
+    ["dead", 0, settled],
     ["dead", 2, failedAgain],
     ["dead", 1, { kind: "unchanged" }],
     ["queued", 2, { kind: "unchanged" }],
@@ -161,7 +164,13 @@ describe("a letter of an event", () => {
       expect(decideEvent({ ...letter, state }, view(status, generation))).toEqual(expected);
     for (const state of ["resolved", "discarded"] as const)
       expect(decideEvent({ ...letter, state }, view(status, generation))).toEqual({ kind: "unchanged" });
-    expect(decideEvent(letter, view(status, generation, "other"))).toEqual({ kind: "unchanged" });
-    expect(decideEvent(letter, null)).toEqual({ kind: "unchanged" });
+  });
+
+  test.each([
+    ["knows no more", null],
+    ["has under another digest", view("queued", 1, "other")],
+  ])("that its inbox %s was settled there", (_, word) => {
+    expect(decideEvent(letter, word)).toEqual(settled);
+    expect(decideEvent({ ...letter, state: "discarded" }, word)).toEqual({ kind: "unchanged" });
   });
 });

@@ -2,6 +2,7 @@ import { createExecutionContext, createMessageBatch, getQueueResult } from "clou
 import { env } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
 import { consumeDeadLetters } from "../../dlq/consumer.ts";
+import { letterAges } from "../../dlq/letter-gauges.ts";
 import { letterDepth } from "../../dlq/letters.ts";
 import { letterId } from "../../domain/dead-letter.ts";
 import { digestOf, encodePayload } from "../../domain/directive.ts";
@@ -160,6 +161,14 @@ describe("an introduction", () => {
       bodyFormat: "json",
     });
     expect(letter.message).toContain("d9");
+  });
+
+  test("that the queue gave up says that somebody must refund by hand, as one that no lane took does", async () => {
+    const manual = { ...directive(), metadata: { refund: "manual" } };
+    const body = encodeMessage({ kind: "directive", directive: manual });
+    expect(await consume([new FakeMessage(body)])).toEqual(["ack"]);
+    expect((await onlyLetter()).letter).toMatchObject({ code: "exhausted", refund: "manual" });
+    expect((await letterAges(env.LEDGER, NOW)).reconciliationRequired).toBe(1);
   });
 });
 

@@ -4,15 +4,17 @@ import { describe, expect, test } from "vitest";
 import { recordLetters } from "../../dlq/ledger.ts";
 import { metricsText } from "../../dlq/metrics.ts";
 import { dlqRoutes } from "../../dlq/operator-http.ts";
+import { reconcileLetters } from "../../dlq/reconcile.ts";
 import type { LaneStatusView } from "../../domain/lane.ts";
 import { ALICE, BOB, newLetter, NOW } from "./dlq-fixture.ts";
+import { ANN, directive, letterFor, MemoryInboxes, MemoryLanes } from "./letters-fixture.ts";
 import {
+  addReplay,
   FakeInboxes,
   inbox,
   lane,
   mute,
   queue,
-  createReplays,
   registerInboxes,
   registerLanes,
   watchEnv,
@@ -54,15 +56,12 @@ function lanesOf(views: Readonly<Record<string, LaneStatusView | "away" | "silen
 
 describe("GET /metrics", () => {
   test("is Prometheus text, in which every part has its samples", async () => {
-    await createReplays();
+    await addReplay("r1", "running", { landed: 1, waiting: 2 });
+    await addReplay("r2", "done", { landed: 1 });
     await recordLetters(env.LEDGER, LETTERS);
     await env.LEDGER.batch([
       env.LEDGER.prepare("UPDATE letters SET state = 'resolved' WHERE directive_id = 'c'"),
       env.LEDGER.prepare("UPDATE letters SET refund = 'manual' WHERE directive_id = 'b'"),
-      env.LEDGER.prepare("INSERT INTO replays VALUES ('r1', 'running'), ('r2', 'done')"),
-      env.LEDGER.prepare(
-        "INSERT INTO replay_letters VALUES ('r1', 1, 'x', '', 'landed'), ('r1', 2, 'y', '', NULL), ('r1', 3, 'z', '', NULL), ('r2', 1, 'w', '', 'landed')",
-      ),
     ]);
     await registerLanes(ALICE, BOB);
     await registerInboxes("webhook:polar:ada");
@@ -121,6 +120,25 @@ describe("GET /metrics", () => {
     expect(text).not.toContain('replay="r2"');
   });
 
+  test("counts a letter under the code that it was opened with, whatever its lane says later: no counter falls", async () => {
+    const lanes = new MemoryLanes();
+    lanes.admit(directive("a"));
+    lanes.review(ANN, "a");
+    await letterFor(lanes, ANN, "a", { code: "unauthorized" });
+    await recordLetters(env.LEDGER, [newLetter({ code: "unauthorized" })]);
+    const opened = 'lockstep_letters_opened_total{code="unauthorized"}';
+    expect(samplesOf(await metricsText(watchEnv(), NOW))).toMatchObject({ [opened]: 2 });
+    // Evidence: the transaction was mined, and reverted. The letter says so now.
+    lanes.end(ANN, "a", "reverted");
+    const scope = { ids: null, actor: "lockstep", tell: null };
+    const ledger = { LEDGER: env.LEDGER, SEQUENCER: lanes, WEBHOOK_INBOX: new MemoryInboxes() };
+    await reconcileLetters(ledger, scope, NOW + 5);
+    expect(samplesOf(await metricsText(watchEnv(), NOW))).toMatchObject({
+      [opened]: 2,
+      'lockstep_letters{state="open",kind="directive",code="reverted"}': 1,
+    });
+  });
+
   test("follows the conventions: prefix, help, base units, and _total for counters alone", async () => {
     const families = parsePrometheusTextFormat(await metricsText(watchEnv(), NOW));
     expect(families.length).toBeGreaterThan(15);
@@ -168,7 +186,7 @@ describe("GET /metrics", () => {
   });
 
   test("leaves out what cannot be read, and says so", async () => {
-    await env.LEDGER.prepare("DROP TABLE IF EXISTS replay_letters").run();
+    await env.LEDGER.prepare("DROP TABLE replay_counts").run();
     const samples = samplesOf(await metricsText(watchEnv({ DIRECTIVES: mute }), NOW));
     expect(samples).toMatchObject({
       'lockstep_scrape_errors{source="queue directives"}': 1,

@@ -168,6 +168,14 @@ describe("a letter of an event", () => {
     );
   });
 
+  test("closes as settled when its inbox has forgotten it: an inbox forgets nothing else", async () => {
+    await recordLetters(env.LEDGER, [event]);
+    expect((await run(new MemoryLanes())).outcomes).toEqual({ settled: 1 });
+    const { letter, history } = await shown(letterId(event));
+    expect(letter).toMatchObject({ state: "resolved", resolution: "settled" });
+    expect(history.at(-1)?.reason).toBe("the inbox says: forgotten, as it does what is settled");
+  });
+
   test("whose inbox is away stays, and is counted", async () => {
     const inboxes = new MemoryInboxes();
     inboxes.away = true;

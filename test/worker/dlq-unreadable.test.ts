@@ -50,6 +50,18 @@ describe("an unreadable body", () => {
     });
   });
 
+  test("that would not fit into a row of D1 is recorded as a description", async () => {
+    // D1's own limit, which the local one does not keep: https://developers.cloudflare.com/d1/platform/limits/
+    const rowBytes = 2_000_000;
+    // A structured clone of 64 KB, as any Worker with the binding may send it (contentType "v8"): one part of it, named 15 times.
+    const part = ["\u0001".repeat(64_000)];
+    const body = structuredClone(Array.from({ length: 15 }, () => part));
+    expect(await consume([new FakeMessage(body)])).toEqual(["ack"]);
+    const [letter] = await rows("SELECT kind, code, body_format, octet_length(body) AS bytes FROM letters");
+    expect(letter).toMatchObject({ kind: "raw", code: "malformed_message", body_format: "text" });
+    expect(letter?.["bytes"]).toBeLessThan(rowBytes);
+  });
+
   test("is named field by field in the letter's message", async () => {
     await consume([
       new FakeMessage({

@@ -7,7 +7,7 @@ import { recordLetters } from "../../dlq/ledger.ts";
 import { metricsText } from "../../dlq/metrics.ts";
 import { DEFAULT_ALERTS, DEFAULT_REPLAY } from "../../domain/operations.ts";
 import { newLetter, NOW } from "./dlq-fixture.ts";
-import { createReplays, recordingLedger, watchEnv } from "./watch-fixture.ts";
+import { addReplay, recordingLedger, watchEnv } from "./watch-fixture.ts";
 
 /** What is read whole: counters and short lists, which do not grow with the letters. */
 const SMALL = new Set([
@@ -20,12 +20,11 @@ const SMALL = new Set([
   "json_each",
   "value",
   "CONSTANT",
-  "replays",
-  "r",
+  "opened_counts",
 ]);
 
 test("no query of depth, metrics or alerts reads letters, incidents or registries but through an index", async () => {
-  await createReplays();
+  await addReplay("r1", "running", { waiting: 1 });
   await recordLetters(env.LEDGER, [newLetter()]);
   const { db, plans } = recordingLedger();
   const bindings = watchEnv({ LEDGER: db });

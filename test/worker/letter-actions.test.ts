@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
+import { CALL_BOUNDS } from "../../dlq/call-bounds.ts";
 import { recordLetters } from "../../dlq/ledger.ts";
 import { moveLetters } from "../../dlq/letter-changes.ts";
 import { letterReportSchema, lettersPageSchema } from "../../domain/api-letters.ts";
@@ -70,7 +71,7 @@ describe("discard", () => {
   });
 
   test.each([
-    [{}, "reason", "must say why, in 1 to 500 characters"],
+    [{}, "reason", "is missing"],
     [{ reason: "  " }, "reason", "must say why, in 1 to 500 characters"],
     [{ reason: 5 }, "reason", "must say why, in 1 to 500 characters"],
     [{ reason: "x".repeat(501) }, "reason", "must say why, in 1 to 500 characters"],
@@ -194,6 +195,24 @@ describe("one letter", () => {
     const id = await inReview(operator);
     operator.lanes.away.add(ANN);
     expect(await now(id)).toBeNull();
+    expect(await operator.call(`/v1/dlq/letters/${id}`)).toMatchObject({
+      body: { nowError: "the lane is away" },
+    });
+  });
+
+  test("is shown, and given up, when its lane does not answer, and says so", async () => {
+    const operator = new Operator();
+    const id = await inReview(operator);
+    operator.lanes.hung.add(ANN);
+    const { callMs } = CALL_BOUNDS;
+    Reflect.set(CALL_BOUNDS, "callMs", 1);
+    onTestFinished(() => void Reflect.set(CALL_BOUNDS, "callMs", callMs));
+    const silent = { now: null, nowError: "no answer within 0.001 s" };
+    expect(await operator.call(`/v1/dlq/letters/${id}`)).toMatchObject({ status: 200, body: silent });
+    expect(await operator.act(id, "discard")).toMatchObject({
+      status: 200,
+      body: { state: "discarded", ...silent },
+    });
   });
 });
 

@@ -80,6 +80,12 @@ describe("what is wrong is said", () => {
     ["/v1/dlq/plans", { filter: {}, limit: 0 }, ["limit"]],
     ["/v1/dlq/replays", { plan: "p", digest: "d" }, ["reason"]],
     ["/v1/dlq/replays", { plan: "p", digest: "d", reason: "r", ratePerSecond: 0 }, ["ratePerSecond"]],
+    ["/v1/dlq/replays", { plan: "p", digest: "d", reason: "r", ratePerSecond: 1e-20 }, ["ratePerSecond"]],
+    [
+      "/v1/dlq/replays",
+      { plan: "p", digest: "d", reason: "r", perLanePerSecond: 1e-4 },
+      ["perLanePerSecond"],
+    ],
     ["/v1/dlq/replays/x/cancel", {}, ["reason"]],
   ])("POST %s %j", async (path, body, fields) => {
     const { status, body: answer } = await call(arena(), "POST", path, body);
@@ -98,8 +104,26 @@ describe("what is wrong is said", () => {
     ).toMatchObject({ status: 404 });
   });
 
+  test("of a body of another type: which one to send", async () => {
+    for (const path of ["plans", "replays", "replays/x/pause"]) {
+      const response = await replayRoutes().request(
+        `/v1/dlq/${path}`,
+        { method: "POST", body: "{}", headers: { "content-type": "text/plain" } },
+        arena().env,
+      );
+      expect([response.status, problemSchema.parse(await response.json()).detail]).toEqual([
+        415,
+        "The content type must be application/json.",
+      ]);
+    }
+  });
+
   test("of a body that is not JSON, or too large", async () => {
-    expect((await call(arena(), "POST", "/v1/dlq/plans", "{")).status).toBe(400);
+    const { status, body } = await call(arena(), "POST", "/v1/dlq/plans", "{");
+    expect([status, problemSchema.parse(body).detail]).toEqual([
+      400,
+      expect.stringMatching(/^The body is not valid JSON/),
+    ]);
     expect((await call(arena(), "POST", "/v1/dlq/plans", `"${"x".repeat(200_000)}"`)).status).toBe(413);
   });
 

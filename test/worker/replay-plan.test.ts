@@ -49,6 +49,8 @@ describe("a plan", () => {
       newLetter({ directiveId: "reverted", directiveStatus: "reverted" }),
       newLetter({ directiveId: "expired", body: payload(NOW - 1) }),
       newLetter({ directiveId: "in time", body: payload(NOW + 3_600_000) }),
+      // The last time that a directive may name.
+      newLetter({ directiveId: "late", body: payload(Date.UTC(9999, 11, 31, 23, 59, 59, 999)) }),
       newLetter({ directiveId: "often", generation: 3 }),
       newLetter({
         directiveId: "text",
@@ -61,11 +63,11 @@ describe("a plan", () => {
     ]);
     const arena = new Arena();
     expect(await arena.plan()).toMatchObject({
-      matched: 2,
+      matched: 3,
       refused: { undetermined: 1, reverted: 1, expired: 1, unreadable: 1, "over-max-replays": 1 },
     });
     expect(await arena.plan({ filter: {}, force: true })).toMatchObject({
-      matched: 3,
+      matched: 4,
       refused: { undetermined: 1, reverted: 1, expired: 1, unreadable: 1 },
     });
   });

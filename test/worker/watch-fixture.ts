@@ -165,14 +165,24 @@ export async function registerInboxes(...names: readonly string[]): Promise<void
       .run();
 }
 
-/** The columns of replays that are watched. */
-export async function createReplays(): Promise<void> {
+/** A replay as those who watch see it: its letters are counted, and nothing else of them is there. */
+export async function addReplay(
+  id: string,
+  status: "running" | "done",
+  counts: Readonly<Record<string, number>>,
+): Promise<void> {
   await env.LEDGER.batch([
-    env.LEDGER.prepare("DROP TABLE IF EXISTS replay_letters"),
-    env.LEDGER.prepare("DROP TABLE IF EXISTS replays"),
-    env.LEDGER.prepare("CREATE TABLE replays (id TEXT PRIMARY KEY, status TEXT NOT NULL)"),
     env.LEDGER.prepare(
-      "CREATE TABLE replay_letters (replay_id TEXT, ordinal INTEGER, letter_id TEXT, lane TEXT, outcome TEXT, PRIMARY KEY (replay_id, ordinal))",
+      `INSERT INTO replays (id, plan_id, status, actor, reason, rate_per_second, per_lane_per_second, total, driver, page_token,
+         next_page_at, watch_after, watch_at, watch_delay_ms, started_at, updated_at, ended_at)
+       VALUES (?1, ?1, ?2, 'ann', 'fixed', 1, 1, 3, 1, '', 0, 0, 0, 0, 0, 0, ?3)`,
+    ).bind(id, status, status === "done" ? NOW : null),
+    ...Object.entries(counts).map(([outcome, letters]) =>
+      env.LEDGER.prepare("INSERT INTO replay_counts (replay_id, outcome, letters) VALUES (?, ?, ?)").bind(
+        id,
+        outcome,
+        letters,
+      ),
     ),
   ]);
 }

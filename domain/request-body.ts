@@ -1,7 +1,7 @@
 import type { z } from "zod";
-import { problem, reasonSchema } from "../domain/api.ts";
-import { fieldProblems } from "../domain/directive.ts";
-import { err, ok, type Result } from "../domain/result.ts";
+import { problem, reasonSchema } from "./api.ts";
+import { fieldProblems } from "./directive.ts";
+import { err, ok, type Result } from "./result.ts";
 
 /**
  * Reads the body of a request as JSON. Reads at most `maxBytes`, whatever the request says of its length.
@@ -25,13 +25,14 @@ export async function readReason(request: Request): Promise<Result<string, Respo
   return action.ok ? ok(action.value.reason) : action;
 }
 
-/** Reads the small body of an operator's action. Error: the answer to give, which names the `form` it must have. */
+/** Reads the body of an operator's action. Error: the answer to give, which names the `form` it must have. */
 export async function readAction<Action>(
   request: Request,
   schema: z.ZodType<Action>,
   form: string,
+  maxBytes = MAX_ACTION_BYTES,
 ): Promise<Result<Action, Response>> {
-  const body = await readJson(request, MAX_ACTION_BYTES);
+  const body = await readJson(request, maxBytes);
   if (!body.ok) return body;
   const parsed = schema.safeParse(body.value, { reportInput: true });
   if (parsed.success) return ok(parsed.data);
