@@ -18,6 +18,8 @@ export const NOTHING = {
   renew: true,
 } as const satisfies Omit<Settlement, "token">;
 
+type Sent = Pick<Settlement, "outcomes" | "outage">;
+
 type Planned = SignRequest & { readonly id: string | null };
 
 interface Plan<Terms> {
@@ -41,15 +43,16 @@ export async function fly<Terms>(
 ): Promise<Settlement | "stale"> {
   const settlement: Settlement = { ...NOTHING, token: work.token };
   const fresh = work.probe || work.directives.length + work.holes + work.burns.length + work.bumps.length > 0;
-  const resend = (more: readonly StoredTransaction[]) => {
+  const resend = async (more: readonly StoredTransaction[]): Promise<Sent> => {
     const sends = [...work.rebroadcast, ...more].toSorted((left, right) => left.sequence - right.sequence);
-    return sendBefore(broadcaster, sends, () => now() - askedMs < work.leaseMs);
+    const outcomes = await sendBefore(broadcaster, sends, () => now() - askedMs < work.leaseMs);
+    return { outcomes, outage: wrongChainOf(outcomes) };
   };
   const plan = fresh ? await planFlight(broadcaster, work) : null;
   if (plan !== null && "settlement" in plan) {
     // Without the chain nothing can be sent; with it, what is out already is sent again in any case.
-    const outcomes = plan.settlement.outage === undefined ? await resend([]) : [];
-    return { ...settlement, ...plan.settlement, outcomes };
+    const sent = plan.settlement.outage === undefined ? await resend([]) : null;
+    return { ...settlement, ...sent, ...plan.settlement };
   }
   const recorded =
     plan === null
@@ -61,7 +64,7 @@ export async function fly<Terms>(
     case "stale":
       return "stale";
     case "unsigned":
-      return { ...settlement, outcomes: await resend(again), outage: recorded.failure };
+      return { ...settlement, ...(await resend(again)), outage: recorded.failure };
     case "refused":
       // The lane moved on under the lease: what was signed is forgotten, and asked for anew.
       console.warn(JSON.stringify({ at: "consumers.flight", token: work.token, refused: recorded.reason }));
@@ -69,7 +72,7 @@ export async function fly<Terms>(
     case "recorded":
       return {
         ...settlement,
-        outcomes: await resend([...again, ...recorded.entries]),
+        ...(await resend([...again, ...recorded.entries])),
         refusals: plan?.refusals ?? [],
         reading,
       };
@@ -193,4 +196,11 @@ async function sendBefore<Terms>(
     }
   }
   return outcomes;
+}
+
+/** A flight that only sends again has no preflight: what its sends say of the endpoint holds for the whole lane. */
+function wrongChainOf(outcomes: Sent["outcomes"]): Failure | null {
+  for (const { outcome } of outcomes)
+    if (outcome.kind !== "accepted" && outcome.failure.code === "wrong_chain") return outcome.failure;
+  return null;
 }

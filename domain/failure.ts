@@ -108,7 +108,12 @@ export const FAILURES = {
   fee_too_low: {
     contained: "retry",
     summary: "The fee is below what the node takes now.",
-    remedy: "None: the next attempt reads the fee again.",
+    remedy: "None: the lane sends again, and raises the fee of what stays out.",
+  },
+  fee_too_high: {
+    contained: "retry",
+    summary: "The fee is above the node's own cap.",
+    remedy: "Raise the node's cap, or use another node: the lane sends again.",
   },
   nonce_too_low: {
     contained: "retry",
@@ -300,6 +305,28 @@ export function isPermanent(code: FailureCode): boolean {
 export function isCredentialFailure(code: FailureCode): boolean {
   return code === "unauthorized" || code === "forbidden";
 }
+
+/**
+ * A node's own word that it does not take a transaction, whether or not another node would. Not so "nonce too low": what
+ * used the number may be this very transaction.
+ */
+export function isNodeRefusal(code: FailureCode): boolean {
+  return NODE_REFUSALS.has(code);
+}
+
+const NODE_REFUSALS: ReadonlySet<FailureCode> = new Set([
+  "execution_reverted",
+  "intrinsic_gas_too_low",
+  "gas_limit_exceeded",
+  "out_of_gas",
+  "invalid_transaction",
+  "insufficient_funds",
+  "fee_too_low",
+  "fee_too_high",
+  "nonce_too_high",
+  "nonce_occupied",
+  "pool_full",
+]);
 
 export function isFailureCode(text: string): text is FailureCode {
   return Object.hasOwn(FAILURES, text);

@@ -6,12 +6,16 @@ import {
   isExposed,
   isLookUpBroken,
   openSlots,
+  type LaneHeader,
   type LaneState,
   type Moment,
 } from "./sequencer-state.ts";
 
 /** A doorbell is on its way already when work appears: the alarm rings only if nobody came. */
 const GRACE_MS = 3000;
+/** A lost doorbell is made good in seconds. A lane that nobody comes for, since its signer is gone, rings each minute. */
+const QUICK_RINGS = 20;
+const MAX_GRACE_MS = 60_000;
 const MAX_LETTERS = 100;
 const PRUNED_AT_ONCE = 500;
 const PRUNE_AGAIN_MS = 1000;
@@ -35,7 +39,14 @@ function workDueMs(lane: LaneState, { nowMs, policy }: Moment): number | null {
   const backlogMs = open.length < policy.maxUnconfirmed ? lane.backlogNextDueMs(nowMs, loansOf(lane)) : null;
   if (backlogMs !== null) due.push(backlogMs);
   if (due.length === 0) return null;
-  return Math.max(Math.min(...due), header.outage?.notBeforeMs ?? 0, header.degraded?.probeAtMs ?? 0);
+  // Until then a consumer would only be told to wait. The look-up that succeeds rings at once.
+  const lookUpMs = isLookUpBroken(header) ? header.confirmAtMs : null;
+  const { outage, degraded } = header;
+  return Math.max(Math.min(...due), outage?.notBeforeMs ?? 0, degraded?.probeAtMs ?? 0, lookUpMs ?? 0);
+}
+
+function graceMs({ unansweredRings }: LaneHeader): number {
+  return Math.min(MAX_GRACE_MS, GRACE_MS * 2 ** Math.max(0, unansweredRings - QUICK_RINGS));
 }
 
 /**
@@ -44,22 +55,23 @@ function workDueMs(lane: LaneState, { nowMs, policy }: Moment): number | null {
  */
 export function schedule(lane: LaneState, moment: Moment, prompt: boolean): void {
   const { header } = lane;
-  const workMs = workDueMs(lane, moment);
-  if (workMs === null) {
-    header.ringAtMs = null;
-  } else {
-    const ringMs = Math.max(moment.nowMs, workMs) + (prompt || header.leases.length > 0 ? 0 : GRACE_MS);
-    // A ring that is due already is not put off by what happens before the alarm comes.
-    const stands = header.ringAtMs !== null && (header.ringAtMs >= workMs || header.ringAtMs <= moment.nowMs);
-    const standing = stands && header.ringAtMs !== null ? header.ringAtMs : ringMs;
-    header.ringAtMs = Math.min(standing, ringMs);
-  }
   const open = openSlots(lane).length > 0;
   if (!open) {
     // Nothing is left to look up, so nothing could end a degradation: the next flight finds out anew.
     header.confirmAtMs = null;
     header.lookUpFailures = 0;
   } else header.confirmAtMs ??= moment.nowMs + moment.policy.confirmEverySeconds * 1000;
+  const workMs = workDueMs(lane, moment);
+  if (workMs === null) {
+    header.ringAtMs = null;
+  } else {
+    const ringMs =
+      Math.max(moment.nowMs, workMs) + (prompt || header.leases.length > 0 ? 0 : graceMs(header));
+    // A ring that is due already is not put off by what happens before the alarm comes.
+    const stands = header.ringAtMs !== null && (header.ringAtMs >= workMs || header.ringAtMs <= moment.nowMs);
+    const standing = stands && header.ringAtMs !== null ? header.ringAtMs : ringMs;
+    header.ringAtMs = Math.min(standing, ringMs);
+  }
 }
 
 /**
@@ -88,7 +100,10 @@ export function ring(lane: LaneState, moment: Moment): Ring {
   const { nowMs, policy } = moment;
   expireLeases(lane, nowMs);
   const doorbell = header.ringAtMs !== null && header.ringAtMs <= nowMs;
-  if (doorbell) header.ringAtMs = null;
+  if (doorbell) {
+    header.ringAtMs = null;
+    header.unansweredRings += 1;
+  }
   const confirmation = header.confirmAtMs !== null && header.confirmAtMs <= nowMs;
   // R6: three failed look-ups make it a probe, at a slower and jittered pace.
   const everySeconds = isLookUpBroken(header)

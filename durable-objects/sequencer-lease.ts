@@ -35,6 +35,7 @@ const MAX_OPEN_CHARS = 16 * 1024 * 1024;
 export function take(lane: LaneState, holder: string, moment: Moment): TakeAnswer {
   const { header } = lane;
   const { nowMs, policy } = moment;
+  header.unansweredRings = 0;
   expireLeases(lane, nowMs);
   if (header.paused !== null) return { kind: "paused", reason: header.paused.reason };
   if (header.leases.length >= (policy.gapTolerant ? policy.maxFlights : 1)) {
@@ -209,7 +210,8 @@ function overdueSlots(
       if (!policy.gapTolerant) return { slot, need: "rebroadcast" };
       if (wantsBurn(slot)) return { slot, need: "burn" };
       const slow = nowMs - slot.signedAtMs >= policy.bumpAfterSeconds * 1000;
-      if (!slow || slot.transactions.length > policy.maxBumps) return { slot, need: "rebroadcast" };
+      const bumps = Math.max(slot.transactions.length - 1, slot.replacements);
+      if (!slow || bumps >= policy.maxBumps) return { slot, need: "rebroadcast" };
       return { slot, need: slot.burning || slot.id === null ? "burn" : "bump" };
     });
 }
@@ -296,7 +298,8 @@ export function recordSigned(
       const kept = others.map((earlier) =>
         earlier === standing || earlier === others.at(-1) ? earlier : { ...earlier, raw: "" },
       );
-      lane.putSlot({ ...replaced, transactions: [...kept, latest], signedAtMs: nowMs });
+      const replacements = replaced.replacements + 1;
+      lane.putSlot({ ...replaced, transactions: [...kept, latest], signedAtMs: nowMs, replacements });
       continue;
     }
     const loan = lease.loans.find((lent) => lent.id === id);
@@ -310,6 +313,7 @@ export function recordSigned(
       signedAtMs: nowMs,
       burning: false,
       failingSinceMs: null,
+      replacements: 0,
     });
     if (loan !== undefined) placed.push(loan.admission);
     lane.header.highestRecorded = Math.max(lane.header.highestRecorded ?? sequence, sequence);

@@ -52,6 +52,8 @@ const flightSchema = z.array(
     burning: z.boolean(),
     // Slots of before have none.
     failingSinceMs: z.number().nullable().default(null),
+    // Slots of before the count have none.
+    replacements: z.number().default(0),
   }),
 );
 const headerSchema = z.object({
@@ -82,10 +84,14 @@ const headerSchema = z.object({
     .object({ attempts: z.number(), sinceMs: z.number(), notBeforeMs: z.number(), failure: failureSchema })
     .nullable(),
   degraded: z.object({ reason: z.string(), probeAtMs: z.number() }).nullable(),
+  // Lanes of before an operator's word counted have none.
+  believed: z.boolean().default(false),
   breaker: z.number(),
   paused: z.object({ reason: z.string(), actor: z.string(), sinceMs: z.number() }).nullable(),
   pausedMs: z.number(),
   ringAtMs: z.number().nullable(),
+  // Lanes of before the count have none.
+  unansweredRings: z.number().default(0),
   confirmAtMs: z.number().nullable(),
   pruneAtMs: z.number().nullable(),
   pruneFrom: z.number(),

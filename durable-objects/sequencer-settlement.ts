@@ -1,28 +1,33 @@
 import {
   dispositionOf,
   isCredentialFailure,
+  isNodeRefusal,
   isPermanent,
   type Failure,
+  type FailureCode,
   type TimedFailure,
 } from "../domain/failure.ts";
 import type { ChainReading, SettleAnswer, Settlement } from "../domain/lane.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { unreachable } from "../domain/result.ts";
 import { retryDelaySeconds } from "../domain/retry.ts";
+import { MAX_ADOPTED, stepTowards } from "./sequencer-adoption.ts";
+import { isTaken, refusedNoop, withoutRefused } from "./sequencer-burn.ts";
 import { endLease, expireLeases, liveLease, oldestAdmission, slotsOf, take } from "./sequencer-lease.ts";
+import { beginOutage, countBlame, endOutage } from "./sequencer-outage.ts";
 import {
-  unpausedMs,
-  pausedSoFarMs,
-  isFailing,
-  DEGRADED_AFTER,
   bareSlot,
   die,
   failed,
   holesOf,
   isContained,
   isExposed,
+  isFailing,
+  pausedSoFarMs,
   retreat,
+  unpausedMs,
   viewsOf,
+  wantsBurn,
   type DirectiveRecord,
   type LaneState,
   type Lease,
@@ -30,9 +35,6 @@ import {
   type Slot,
   type Transaction,
 } from "./sequencer-state.ts";
-
-/** A chain that jumps farther than this is not believed: the RPC URL may be of another chain. */
-const MAX_ADOPTED = 10_000;
 
 /**
  * Takes what became of a flight. A stale token changes nothing (R2); a slot is released only here, and only when
@@ -49,12 +51,13 @@ export function settle(lane: LaneState, settlement: Settlement, moment: Moment):
   // R8: a node that is behind the lane simulates on a state that the lane has left.
   const behind = settlement.reading !== null && settlement.reading.sequence < lane.header.floor;
   const heads = new Set(lease.loans.flatMap(({ id, head }) => (head && !behind ? [id] : [])));
+  const noop = refusedNoop(lane, lease, outcomes);
   for (const sequence of slotsOf(lease)) {
     const slot = lane.slots.get(sequence);
     if (slot?.state === "open") settleSlot(lane, slot, lease, { outcomes, blamed, heads }, moment);
   }
   settleRefusals(lane, lease, settlement.refusals, heads, moment);
-  settleOutage(lane, lease, settlement, moment);
+  settleOutage(lane, lease, settlement, noop, moment);
   endLease(lane, lease, nowMs);
   if (settlement.reading !== null) adopt(lane, settlement.reading, moment);
   promoteHead(lane, nowMs);
@@ -90,7 +93,7 @@ function settleSlot(
   const settled: Slot = {
     ...slot,
     transactions,
-    resendAtMs: resendAtMs(transactions, lease, moment),
+    resendAtMs: resendAtMs(lane, { ...slot, transactions }, lease, moment),
     failingSinceMs: failingSinceMs(lane, slot, last, nowMs),
   };
   const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
@@ -104,24 +107,22 @@ function settleSlot(
         { ...record, sequence: slot.sequence, log: [...record.log, ...viewsOf(settled)] },
         failure,
         moment,
-        last?.kind === "refused" && (!isOfState(last) || heads.has(record.id)),
+        last?.kind === "refused" && (!isOfState(last.failure.code) || heads.has(record.id)),
       );
-    } else if (failure !== null) {
-      // A refused no-op has no directive whose delay could hold the next try back: the lane waits.
-      beginOutage(lane, failure, moment);
     }
     return;
   }
   // R5: exposed bytes that the node refuses for good will not land: a no-op uses the number up, and evidence decides.
   const hopeless =
     !slot.burning &&
-    slot.transactions.some((sent) => isExposed(sent) && isRefusedForGood(outcomes.get(sent.hash)));
+    transactions.some((sent) => isExposed(sent) && isRefusedForGood(lane, slot, outcomes.get(sent.hash)));
   const record = slot.id === null || failure === null ? undefined : lane.directive(slot.id);
   const over =
     settled.failingSinceMs !== null &&
     unpausedMs(lane.header, nowMs) - settled.failingSinceMs >= policy.giveUpAfterSeconds * 1000;
-  const burn = hopeless || (over && !slot.burning);
-  lane.putSlot(burn ? { ...settled, burning: true, resendAtMs: nowMs } : settled);
+  const burn = hopeless || (over && !slot.burning && !isTaken(settled, outcomes, moment));
+  const kept = withoutRefused(settled, outcomes, policy.maxBumps);
+  lane.putSlot(burn ? { ...kept, burning: true, replacements: 0, resendAtMs: nowMs } : kept);
   if (record?.state !== "queued" || failure === null || (slot.sequence !== blamed && !burn)) return;
   const reason: TimedFailure =
     over && !hopeless && slot.sequence !== blamed
@@ -154,12 +155,16 @@ function failingSinceMs(
   return last.kind === "accepted" ? null : (slot.failingSinceMs ?? unpausedMs(lane.header, nowMs));
 }
 
-function isRefusedForGood(outcome: Outcome | undefined): boolean {
-  return outcome?.kind === "refused" && isPermanent(outcome.failure.code) && !isOfState(outcome);
+/** By the node's own word, though another node may have said otherwise. R8: of a revert, that of the oldest alone. */
+function isRefusedForGood(lane: LaneState, { admission }: Slot, outcome: Outcome | undefined): boolean {
+  if (outcome?.kind !== "refused" && outcome?.kind !== "uncertain") return false;
+  const { code } = outcome.failure;
+  if (!isPermanent(code) || !isNodeRefusal(code)) return false;
+  return !isOfState(code) || admission === oldestAdmission(lane);
 }
 
 /** R8: a simulation says this of the state that it ran on, which an earlier directive may be about to change. */
-function isOfState({ failure: { code } }: { readonly failure: Failure }): boolean {
+function isOfState(code: FailureCode): boolean {
   return code === "execution_reverted" || code === "out_of_gas";
 }
 
@@ -178,14 +183,25 @@ function settledState(outcome: Outcome): Transaction["state"] {
   }
 }
 
-/** Bytes that the node is not known to have are sent again soon, the others when they ought to have been final. */
+/**
+ * Bytes that the node is not known to have are sent again soon, and the older they are the later: an account may be
+ * without funds for long. The others when they ought to have been final. A burn that the node refuses again and again
+ * comes back ever more rarely, and so does one whose number the chain has used.
+ */
 function resendAtMs(
-  transactions: readonly Transaction[],
+  { header }: LaneState,
+  slot: Slot,
   lease: Lease,
   { nowMs, policy, random }: Moment,
 ): number {
-  const accepted = transactions.some(({ state }) => state === "accepted");
-  const delaySeconds = accepted ? policy.rebroadcastAfterSeconds : retryDelaySeconds(2, random());
+  const burns = policy.gapTolerant && wantsBurn(slot);
+  const rests = burns
+    ? (header.chainSequence ?? 0) > slot.sequence
+    : slot.transactions.some(({ state }) => state === "accepted");
+  const tries = burns ? Math.max(2, slot.replacements) : 2;
+  const delaySeconds = rests
+    ? policy.rebroadcastAfterSeconds
+    : Math.max(retryDelaySeconds(tries, random()), (nowMs - slot.signedAtMs) / 4000);
   return (
     nowMs +
     Math.max(1, Math.min(delaySeconds, policy.rebroadcastAfterSeconds)) * 1000 +
@@ -205,7 +221,8 @@ function blamedSlot(lane: LaneState, lease: Lease, outcomes: ReadonlyMap<string,
     if (lane.directive(slot.id)?.state !== "queued") continue;
     const permanent = slot.transactions.some(({ hash }) => {
       const outcome = outcomes.get(hash);
-      return outcome?.kind === "uncertain" && isPermanent(outcome.failure.code);
+      if (outcome?.kind !== "uncertain") return false;
+      return isPermanent(outcome.failure.code) && !isNodeRefusal(outcome.failure.code);
     });
     if (permanent && (blamed === null || slot.admission < blamed.admission))
       blamed = { sequence, admission: slot.admission };
@@ -226,7 +243,7 @@ function settleRefusals(
     const record = lane.directive(id);
     if (!lent.has(id) || record?.state !== "queued" || ownsSlot(lane, lease, id)) continue;
     tally(lane, { kind: "refused", failure });
-    const believed = !isOfState({ failure }) || heads.has(id);
+    const believed = !isOfState(failure.code) || heads.has(id);
     release(lane, record, { ...failure, atMs: moment.nowMs }, moment, believed);
   }
 }
@@ -271,8 +288,13 @@ function settleOutage(
   lane: LaneState,
   lease: Lease,
   { outage, reading, outcomes }: Settlement,
+  noop: Failure | undefined,
   moment: Moment,
 ): void {
+  if (outage === null && noop !== undefined) {
+    beginOutage(lane, { ...noop, atMs: moment.nowMs }, moment);
+    return;
+  }
   if (outage === null) {
     if (reading !== null || outcomes.some(({ outcome }) => outcome.kind === "accepted"))
       endOutage(lane, moment);
@@ -292,44 +314,13 @@ function settleOutage(
   if (blamed || credential) countBlame(lane, outage, moment.nowMs, moment.policy.breakerAfter);
 }
 
-/** The lane waits as a whole: attempts and `notBefore` live here, so that no doorbell shortens the delay. */
-function beginOutage(lane: LaneState, failure: TimedFailure, { nowMs, policy, random }: Moment): void {
-  const attempts = (lane.header.outage?.attempts ?? 0) + 1;
-  const delaySeconds = retryDelaySeconds(attempts, random(), failure.retryAfterSeconds, {
-    baseSeconds: 1,
-    capSeconds: 2 * policy.probeSeconds,
-  });
-  lane.header.outage = {
-    attempts,
-    sinceMs: lane.header.outage?.sinceMs ?? unpausedMs(lane.header, nowMs),
-    notBeforeMs: nowMs + delaySeconds * 1000,
-    failure,
-  };
-  if (attempts !== DEGRADED_AFTER) return;
-  lane.addEvent({ atMs: nowMs, kind: "degraded", detail: `${failure.code}: ${failure.message}` });
-}
-
-function endOutage(lane: LaneState, { nowMs }: Moment): void {
-  const { outage } = lane.header;
-  lane.header.outage = null;
-  if (outage === null || outage.attempts < DEGRADED_AFTER) return;
-  lane.addEvent({ atMs: nowMs, kind: "recovered", detail: "the chain answers again" });
-}
-
-/** The breaker: a broken credential or endpoint costs `breakerAfter` letters, not the whole backlog. */
-function countBlame(lane: LaneState, failure: Failure, nowMs: number, breakerAfter: number): void {
-  const { header } = lane;
-  header.breaker += 1;
-  if (header.breaker < breakerAfter || header.paused !== null) return;
-  const reason = `the endpoint refused ${header.breaker} requests in a row, the last one with ${failure.code}`;
-  header.paused = { reason, actor: "breaker", sinceMs: nowMs };
-  lane.addEvent({ atMs: nowMs, kind: "paused", detail: `breaker: ${reason}` });
-}
-
 /** R11: a chain that is ahead is adopted by `skipped` slots, which reopen if it falls back before they are final. */
-function adopt(lane: LaneState, { sequence }: ChainReading, { nowMs, policy, random }: Moment): void {
+function adopt(lane: LaneState, reading: ChainReading, { nowMs, policy, random }: Moment): void {
   const { header } = lane;
-  header.chainSequence = sequence;
+  const { believed } = header;
+  header.believed = false;
+  header.chainSequence = reading.sequence;
+  const sequence = believed ? stepTowards(lane, reading.sequence, nowMs) : reading.sequence;
   const untouched = header.highestRecorded === null && lane.slots.size === 0 && header.leases.length === 0;
   // Nothing was built on an earlier reading, so the newest is as good as the first.
   if (header.next === null || (untouched && header.floorAssumed)) {
@@ -347,7 +338,7 @@ function adopt(lane: LaneState, { sequence }: ChainReading, { nowMs, policy, ran
   if (behind || jumped) {
     const reason = behind
       ? `the chain's sequence ${sequence} is below ${header.floor}, which was final: it was reset, or the RPC URL is of another chain`
-      : `the chain's sequence ${sequence} is more than ${MAX_ADOPTED} ahead of ${header.next}`;
+      : `the chain's sequence ${sequence} is more than ${MAX_ADOPTED} ahead of ${header.next}: repair the lane if that is right`;
     if (header.degraded === null) lane.addEvent({ atMs: nowMs, kind: "degraded", detail: reason });
     header.degraded = { reason, probeAtMs: nowMs + policy.probeSeconds * (1 + random()) * 1000 };
     return;

@@ -100,6 +100,8 @@ export interface LaneHeader {
   attempts: Record<string, number>;
   outage: Outage | null;
   degraded: { reason: string; probeAtMs: number } | null;
+  /** An operator repaired the lane while a reading of the chain was not believed: the next one is, however far ahead. */
+  believed: boolean;
   /** Credential failures in a row. */
   breaker: number;
   paused: { reason: string; actor: string; sinceMs: number } | null;
@@ -107,6 +109,8 @@ export interface LaneHeader {
   pausedMs: number;
   /** When the alarm sends a doorbell, calls for confirmations; null when nothing is to be done. */
   ringAtMs: number | null;
+  /** Doorbells that the alarm sent since a consumer last came. */
+  unansweredRings: number;
   confirmAtMs: number | null;
   pruneAtMs: number | null;
   pruneFrom: number;
@@ -161,6 +165,8 @@ export interface Slot {
   readonly burning: boolean;
   /** Since when no send of it was accepted, on the lane's clock without pauses; null when the last one was. */
   readonly failingSinceMs: number | null;
+  /** Bumps and no-ops recorded in the place of earlier transactions, since it was opened, or since it is to be burnt. */
+  readonly replacements: number;
 }
 
 export interface Transaction {
@@ -219,10 +225,12 @@ export function newHeader(): LaneHeader {
     attempts: {},
     outage: null,
     degraded: null,
+    believed: false,
     breaker: 0,
     paused: null,
     pausedMs: 0,
     ringAtMs: null,
+    unansweredRings: 0,
     confirmAtMs: null,
     pruneAtMs: null,
     pruneFrom: 0,
@@ -279,6 +287,7 @@ export function bareSlot(sequence: number, state: "skipped" | "other"): Slot {
     signedAtMs: 0,
     burning: false,
     failingSinceMs: null,
+    replacements: 0,
   };
 }
 

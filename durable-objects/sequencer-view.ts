@@ -138,7 +138,10 @@ export function pauseLane(
   return statusView(lane, nowMs);
 }
 
-/** Forgets every delay: look-ups, rebroadcasts and the next attempts are due now. */
+/**
+ * Forgets every delay: look-ups, rebroadcasts and the next attempts are due now. A lane that does not believe the chain's
+ * sequence takes the operator's word for it (R11).
+ */
 export function repairLane(
   lane: LaneStorage,
   account: AccountId,
@@ -148,6 +151,7 @@ export function repairLane(
 ): LaneStatusView {
   const { header } = lane;
   header.account ??= account;
+  header.believed ||= header.degraded !== null;
   header.degraded = null;
   header.lookUpFailures = 0;
   if (header.outage !== null) header.outage = { ...header.outage, notBeforeMs: nowMs };

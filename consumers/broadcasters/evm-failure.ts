@@ -67,6 +67,11 @@ export const NODE_ERRORS = [
   },
   {
     kind: "refused",
+    code: "fee_too_high",
+    pattern: /exceeds the configured cap|transaction fee cap exceeded/i,
+  },
+  {
+    kind: "refused",
     code: "insufficient_funds",
     pattern:
       /insufficient ?(funds|balance)|(not|n't) have enough funds|up-?front cost .*exceeds|cause overdraft/i,
@@ -85,16 +90,21 @@ export const NODE_ERRORS = [
   },
   {
     kind: "refused",
+    code: "wrong_chain",
+    pattern:
+      /(invalid|wrong|incompatible|incorrect) ?chain ?id|invalidtxchainid|chainid (is required|not supported)|signed for another chain/i,
+  },
+  {
+    kind: "refused",
     code: "invalid_transaction",
     pattern: new RegExp(
       [
         "invalid (sender|signature|raw transaction|transaction (type|signature|v, r, s))|invalidtxsignature|failed to recover sender",
-        "(invalid|wrong|incompatible|incorrect) ?chain ?id|invalidtxchainid|chainid (is required|not supported)|signed for another chain",
         "(transaction|tx) type not supported|invalidtxtype|unsupported transaction type|transaction type is not activated|not supported by the current hardfork",
         "oversized data|rlptoolong|max initcode size exceeded|initcode too large|transaction too large",
         "priority ?fee ?per ?gas.*(higher|exceeds|greater|cannot be)|fee per gas higher than 2\\^256|gas ?uint(64)? ?overflow|nonce has max value|negative value|transaction cost overflow",
         "failed to decode|\\brlp: |typed transaction too short|empty transaction data|transaction data is empty|only replay-protected",
-        "sender (is )?not an eoa|exceeds the configured cap|transaction fee cap exceeded",
+        "sender (is )?not an eoa",
       ].join("|"),
       "i",
     ),

@@ -8,15 +8,17 @@ import type { RpcCall, RpcReply } from "./json-rpc.ts";
 
 /** Receipts in one request, beside its two anchors. */
 const RECEIPTS_PER_BATCH = 98;
+/** Blocks in one request, beside its anchor: a block names all its transactions. */
+const BLOCKS_PER_BATCH = 32;
 /** So many hashes, of all the lanes that share the blocks, are cheaper to find in at most so many blocks. */
 const WORTH_BLOCKS = 50;
 const MAX_BLOCKS = 8;
 
 /**
  * Evidence at block B, `confirmations` deep (B = 0 while the chain is shorter). B's hash is read first, in every
- * request and last, and the account's sequence at B in every request: a reorganization in between, or a second node
- * behind the endpoint that is on another chain, gives an error, never mixed evidence.
- * `looked` has only the hashes that were answered.
+ * request and last, there with the hash of every block that has a receipt, and the account's sequence at B in every
+ * request: a reorganization in between, or a second node behind the endpoint that is on another side of a split, however
+ * deep, gives an error, never mixed evidence. `looked` has only the hashes that were answered.
  */
 export async function lookUp(
   context: EvmContext,
@@ -31,6 +33,8 @@ export async function lookUp(
   const looked: string[] = [...byBlock.keys()];
   const receipts: BlockReceipt[] = [...byBlock.values()];
   const rest = hashes.filter((hash) => !byBlock.has(hash));
+  /** The hashes of the receipts' blocks, as their receipts say. */
+  const blocks = new Map([[anchor.number, anchor.hash]]);
   let sequence: number | null = null;
   for (let start = 0; start === 0 || start < rest.length; start += RECEIPTS_PER_BATCH) {
     const slice = rest.slice(start, start + RECEIPTS_PER_BATCH);
@@ -42,7 +46,7 @@ export async function lookUp(
     const answered = await ask(context, calls);
     if (!answered.ok) return answered;
     const [blockReply, countReply, ...receiptReplies] = answered.value;
-    const same = checkAnchor(anchor, blockReply);
+    const same = checkBlock(anchor, blockReply);
     if (!same.ok) return same;
     const counted = read({ method: "eth_getTransactionCount", params: [] }, countReply, count);
     if (!counted.ok) return counted;
@@ -53,28 +57,32 @@ export async function lookUp(
       if (!found.ok) continue;
       if (found.value !== null && found.value.transactionHash !== hash.toLowerCase()) continue;
       const { blockNumber, blockHash, status } = found.value ?? {};
-      const mined = blockNumber !== undefined && blockNumber !== null && blockNumber <= anchor.number;
+      // In no block.
+      if (blockNumber === undefined || blockNumber === null) {
+        looked.push(hash);
+        continue;
+      }
       // Included above the anchor: true, and no evidence at the anchor of anything.
-      if (!mined && blockNumber !== undefined && blockNumber !== null) continue;
-      if (mined && blockNumber === anchor.number && blockHash !== anchor.hash)
-        return err(disagreement(anchor));
-      // Mined without a status cannot be told from reverted: not looked at, so that nothing is concluded.
-      if (mined && (status === undefined || status === null)) continue;
+      if (blockNumber > anchor.number) continue;
+      // Mined without a status cannot be told from reverted, without a block's hash not from mined on another side of a
+      // split: not looked at, so that nothing is concluded.
+      if (status === undefined || status === null || blockHash === undefined || blockHash === null) continue;
+      if ((blocks.get(blockNumber) ?? blockHash) !== blockHash)
+        return err(disagreement({ number: blockNumber }));
+      blocks.set(blockNumber, blockHash);
       looked.push(hash);
-      if (mined) receipts.push({ hash, block: blockNumber, success: status === "0x1" });
+      receipts.push({ hash, block: blockNumber, success: status === "0x1" });
     }
   }
-  const after = await ask(context, [blockCall(anchor.number)]);
-  if (!after.ok) return after;
-  const same = checkAnchor(anchor, after.value[0]);
+  blocks.delete(anchor.number);
+  const same = await checkBlocks(context, anchor, [...blocks]);
   if (!same.ok) return same;
   return ok({ block: anchor.number, sequence: sequence ?? 0, looked, receipts, foreign: [] });
 }
 
 /**
  * Receipts of the blocks after `since` up to the anchor, for those of the hashes that are in them. Empty where that
- * would not be cheaper, or the node does not do it: then each is asked for by its hash. Sound only together with the
- * anchor's check afterwards: the blocks below an unchanged anchor are unchanged.
+ * would not be cheaper, or the node does not do it: then each is asked for by its hash.
  */
 async function findByBlock(
   context: EvmContext,
@@ -100,20 +108,23 @@ async function findByBlock(
   return found;
 }
 
-/** Null where the node does not give them, or gives what cannot be of this block. */
+/** Null where the node does not give them, or gives what cannot be of this block on the anchor's chain. */
 async function receiptsOf(
   context: EvmContext,
   number: number,
   anchor: Anchor,
 ): Promise<readonly BlockReceipt[] | null> {
   const call: RpcCall = { method: "eth_getBlockReceipts", params: [toQuantity(number)] };
-  const answered = await ask(context, [call]);
-  const answer = answered.ok ? read(call, answered.value[0], blockReceipts) : answered;
-  if (!answer.ok) return null;
+  const answered = await ask(context, [call, blockCall(number), blockCall(anchor.number)]);
+  if (!answered.ok) return null;
+  const [receiptsReply, blockReply, anchorReply] = answered.value;
+  const answer = read(call, receiptsReply, blockReceipts);
+  const own = read(blockCall(number), blockReply, block);
+  if (!answer.ok || !own.ok || !checkBlock(anchor, anchorReply).ok) return null;
   const receipts: BlockReceipt[] = [];
   for (const { transactionHash, blockNumber, blockHash, status } of answer.value) {
-    const moved = blockNumber !== number || (number === anchor.number && blockHash !== anchor.hash);
-    if (moved || (status !== "0x0" && status !== "0x1")) return null;
+    const elsewhere = blockNumber !== number || blockHash !== own.value.hash;
+    if (elsewhere || (status !== "0x0" && status !== "0x1")) return null;
     receipts.push({ hash: transactionHash, block: number, success: status === "0x1" });
   }
   return receipts;
@@ -138,10 +149,34 @@ async function findAnchor(context: EvmContext, confirmations: number): Promise<R
   return found.ok && found.value.number !== number ? err(disagreement({ number })) : found;
 }
 
-function checkAnchor(anchor: Anchor, reply: RpcReply | undefined): Result<null, Failure> {
-  const found = read(blockCall(anchor.number), reply, block.nullable());
+/** Whether the blocks are still on the anchor's chain: one node says so of each of them together with the anchor. */
+async function checkBlocks(
+  context: EvmContext,
+  anchor: Anchor,
+  blocks: readonly (readonly [number: number, hash: string])[],
+): Promise<Result<null, Failure>> {
+  for (let start = 0; start === 0 || start < blocks.length; start += BLOCKS_PER_BATCH) {
+    const slice = [
+      anchor,
+      ...blocks.slice(start, start + BLOCKS_PER_BATCH).map(([number, hash]) => ({ number, hash })),
+    ];
+    const answered = await ask(
+      context,
+      slice.map(({ number }) => blockCall(number)),
+    );
+    if (!answered.ok) return answered;
+    for (const [index, expected] of slice.entries()) {
+      const same = checkBlock(expected, answered.value[index]);
+      if (!same.ok) return same;
+    }
+  }
+  return ok(null);
+}
+
+function checkBlock(expected: Anchor, reply: RpcReply | undefined): Result<null, Failure> {
+  const found = read(blockCall(expected.number), reply, block.nullable());
   if (!found.ok) return found;
-  return found.value?.hash === anchor.hash ? ok(null) : err(disagreement(anchor));
+  return found.value?.hash === expected.hash ? ok(null) : err(disagreement(expected));
 }
 
 function disagreement({ number }: Pick<Anchor, "number">): Failure {

@@ -44,6 +44,19 @@ export async function preflight(
   if (head === null)
     return { kind: "outage", failure: { code: "endpoint_error", message: "the endpoint answered nothing" } };
 
+  const simulations = actions.map(({ id, action }, index) => {
+    const call = calls[reads.length + index];
+    if (call === undefined) throw new Error("every candidate must have its call");
+    return { id, action, estimate: read(call, replies[reads.length + index], quantity) };
+  });
+  // A credential that may not simulate is no directive's fault; one that may not simulate this call alone says nothing
+  // of the others.
+  const barred = simulations.flatMap(({ estimate }) =>
+    !estimate.ok && isCredentialFailure(estimate.error.code) ? [estimate.error] : [],
+  );
+  if (barred[0] !== undefined && barred.length === simulations.length)
+    return { kind: "outage", failure: barred[0] };
+
   const verdicts = new Map<string, Verdict>();
   for (const { id, action } of candidates) {
     if (action.type !== "evm.transaction")
@@ -53,13 +66,7 @@ export async function preflight(
       );
   }
   let spent = 0n;
-  for (const [index, { id, action }] of actions.entries()) {
-    const call = calls[reads.length + index];
-    if (call === undefined) throw new Error("every candidate must have its call");
-    const estimate = read(call, replies[reads.length + index], quantity);
-    // A credential that may not simulate is no directive's fault.
-    if (!estimate.ok && isCredentialFailure(estimate.error.code))
-      return { kind: "outage", failure: estimate.error };
+  for (const { id, action, estimate } of simulations) {
     const verdict = judge(head, spent, action, estimate);
     if (verdict.kind === "pass") spent += cost(head, action, verdict.gas);
     verdicts.set(id, verdict);

@@ -1,13 +1,25 @@
-import type { Failure } from "../../domain/failure.ts";
+import type { Failure, FailureCode } from "../../domain/failure.ts";
 import type { Outcome } from "../../domain/outcome.ts";
-import { unreachable } from "../../domain/result.ts";
+import { err, unreachable, type Result } from "../../domain/result.ts";
 import type { Signed } from "./broadcaster.ts";
-import type { EvmContext } from "./evm-context.ts";
+import { wrongChain, type EvmContext } from "./evm-context.ts";
 import { classifyNodeError } from "./evm-failure.ts";
-import { knownTransaction, read } from "./evm-reads.ts";
+import { knownTransaction, quantity, read } from "./evm-reads.ts";
 import { splitBatches, type RpcCall, type RpcReply } from "./json-rpc.ts";
 
 const NO_TIME: Failure = { code: "endpoint_timeout", message: "no time was left to begin the send" };
+const CHAIN_CALL: RpcCall = { method: "eth_chainId", params: [] };
+/**
+ * What every node of the chain says of these bytes. All else is of the moment, or of the one node: behind a gateway
+ * that sends twice, the first node may have taken what the second, which lags or has limits of its own, refuses.
+ * "Nonce too low" may even speak of this very transaction. Evidence decides.
+ */
+const REFUSED_BY_EVERY_NODE: ReadonlySet<FailureCode> = new Set([
+  "intrinsic_gas_too_low",
+  "invalid_transaction",
+]);
+/** In one request, beside the chain's id. */
+const CONFIRMED_AT_ONCE = 99;
 
 /** Sends in order, in as few requests as fit, all within the time of one. After a request without an answer no other begins. */
 export async function send(
@@ -84,17 +96,9 @@ function outcomeOf(hash: string, reply: RpcReply | undefined): Outcome {
 }
 
 /**
- * "Nonce too low" says that something used the number: behind a gateway that sends twice, perhaps this very
- * transaction, which a replica that lags does not have yet. Evidence decides.
- */
-function provesAbsence({ code }: Failure): boolean {
-  return code !== "nonce_too_low";
-}
-
-/**
- * A refusal counts once the same endpoint says that it does not have the transaction. A gateway that sends twice
- * gets "nonce too low" for what its first send brought into a block, a development node reports the revert of what
- * it has just mined, and a rebroadcast of what is mined is refused as well.
+ * A refusal counts once the same endpoint says, in one request, that it serves the account's chain and does not have
+ * the transaction. A development node reports the revert of what it has just mined, and a rebroadcast of what is mined
+ * is refused as well.
  */
 async function confirmRefusals(
   context: EvmContext,
@@ -103,37 +107,40 @@ async function confirmRefusals(
 ): Promise<ReadonlyMap<string, Outcome>> {
   const outcomes = new Map<string, Outcome>();
   const pending = [...refusals];
-  const calls = pending.map(([hash]): RpcCall => ({ method: "eth_getTransactionByHash", params: [hash] }));
-  let next = 0;
-  for (const batch of splitBatches(calls)) {
+  for (let start = 0; start < pending.length; start += CONFIRMED_AT_ONCE) {
+    const slice = pending.slice(start, start + CONFIRMED_AT_ONCE);
     const remaining = deadline - context.now();
-    const answered = remaining <= 0 ? null : await context.rpc.batch(batch, remaining);
-    for (const [index, call] of batch.entries()) {
-      const entry = pending[next + index];
-      if (entry === undefined) break;
-      const [hash, refusal] = entry;
-      const unasked = (failure: Failure): Outcome => ({
-        kind: "uncertain",
-        failure: {
-          ...failure,
-          message: `the node refused (${refusal.message}), but could not be asked whether it has the transaction: ${failure.message}`,
-        },
-      });
-      if (answered === null) outcomes.set(hash, unasked(NO_TIME));
-      else if (!answered.ok) outcomes.set(hash, unasked(answered.error.failure));
-      else {
-        const found = read(call, answered.value[index], knownTransaction);
-        outcomes.set(
-          hash,
-          !found.ok
-            ? unasked(found.error)
-            : found.value === null
-              ? { kind: provesAbsence(refusal) ? "refused" : "uncertain", failure: refusal }
-              : { kind: "accepted" },
-        );
-      }
+    const answered =
+      remaining <= 0
+        ? err({ failure: NO_TIME })
+        : await context.rpc.batch([CHAIN_CALL, ...slice.map(([hash]) => knownCall(hash))], remaining);
+    const chain = answered.ok ? read(CHAIN_CALL, answered.value[0], quantity) : err(answered.error.failure);
+    for (const [index, [hash, refusal]] of slice.entries()) {
+      const reply = answered.ok ? answered.value[index + 1] : undefined;
+      outcomes.set(hash, confirmed(context, refusal, chain, knownCall(hash), reply));
     }
-    next += batch.length;
   }
   return outcomes;
+}
+
+function confirmed(
+  context: EvmContext,
+  refusal: Failure,
+  chain: Result<bigint, Failure>,
+  call: RpcCall,
+  reply: RpcReply | undefined,
+): Outcome {
+  if (chain.ok && chain.value !== context.chainId)
+    return { kind: "uncertain", failure: wrongChain(context, chain.value) };
+  const found = chain.ok ? read(call, reply, knownTransaction) : chain;
+  if (!found.ok) {
+    const message = `the node refused (${refusal.message}), but could not be asked whether it has the transaction: ${found.error.message}`;
+    return { kind: "uncertain", failure: { ...found.error, message } };
+  }
+  if (found.value !== null) return { kind: "accepted" };
+  return { kind: REFUSED_BY_EVERY_NODE.has(refusal.code) ? "refused" : "uncertain", failure: refusal };
+}
+
+function knownCall(hash: string): RpcCall {
+  return { method: "eth_getTransactionByHash", params: [hash] };
 }

@@ -5,7 +5,7 @@ import type { EvmContext } from "./evm-context.ts";
 import { count, hash, quantity, read, toQuantity } from "./evm-reads.ts";
 import type { RpcCall } from "./json-rpc.ts";
 
-/** So many sequences are traced in one look-up: others wait for the next. */
+/** So many sequences are traced in one look-up: others wait for a later one. */
 const MAX_TRACED = 20;
 
 const blockWithTransactions = z.object({
@@ -25,7 +25,7 @@ export async function usersOf(
   block: number,
 ): Promise<Result<readonly { readonly sequence: number; readonly hash: string }[], Failure>> {
   const users: { sequence: number; hash: string }[] = [];
-  for (const sequence of sequences.slice(0, MAX_TRACED)) {
+  for (const sequence of inTurn(sequences, block)) {
     const at = await blockOf(context, sequence, block);
     if (at === null) continue;
     const call: RpcCall = { method: "eth_getBlockByNumber", params: [toQuantity(at), true] };
@@ -37,6 +37,16 @@ export async function usersOf(
     if (user !== undefined) users.push({ sequence, hash: user.hash });
   }
   return ok(users);
+}
+
+/**
+ * Of many sequences those whose turn it is at this block: numbers that cannot be traced hold up no others for long. The
+ * start is scattered (a multiplicative hash), since blocks between two look-ups may come in equal steps.
+ */
+function inTurn(sequences: readonly number[], block: number): readonly number[] {
+  if (sequences.length <= MAX_TRACED) return sequences;
+  const start = (Math.imul(block, 0x9e3779b1) >>> 0) % sequences.length;
+  return [...sequences.slice(start), ...sequences.slice(0, start)].slice(0, MAX_TRACED);
 }
 
 /** The block in which the account's count first passed the sequence; null when the node cannot tell. */

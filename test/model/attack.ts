@@ -5,6 +5,7 @@ import {
   live,
   moment,
   record,
+  refused,
   script,
   sendAll,
   settleWith,
@@ -14,6 +15,7 @@ import {
   work,
   admitAll,
 } from "./lane-script.ts";
+import { burn } from "../../durable-objects/sequencer-burn.ts";
 import { take } from "../../durable-objects/sequencer-lease.ts";
 import { readmit } from "../../durable-objects/sequencer-readmission.ts";
 import { NEW_IXO_LANE, transition } from "../../durable-objects/ixo-sequence-state.ts";
@@ -108,6 +110,17 @@ export const SCRIPTS: Readonly<Record<string, () => string | null>> = {
     script.nowMs += 86_400_000;
     admitAll("b");
     return record(takeWork().token, entry(0, "b")).kind === "recorded" ? "b has a's number" : null;
+  },
+  "a refused no-op raises the price of the next": () => {
+    const flight = live("a");
+    record(flight.token, entry(0, "a"));
+    settleWith(flight.token, { outcomes: [{ hash: "h-0-a", outcome: uncertain("unauthorized") }] });
+    burn(script.lane, "a", "script", "operator", moment());
+    const { token } = takeWork();
+    record(token, { ...entry(0, null, "noop"), raw: "0xnoop" });
+    settleWith(token, { outcomes: [{ hash: "noop", outcome: refused("insufficient_funds") }] });
+    script.nowMs += 60_000;
+    return takeWork().burns.some(({ replaces }) => replaces.includes("0xnoop")) ? "it is to be outbid" : null;
   },
   "what is settled is kept for ever": () => {
     const sql = nodeSql();

@@ -26,17 +26,17 @@ describe("a send to a real chain", () => {
     });
   });
 
-  it("is refused when another transaction waits at its sequence", async () => {
+  it("is uncertain when another transaction waits at its sequence", async () => {
     await chain.outcomeOf(transfer(0));
     expect((await chain.outcomeOf(transfer(0, { value: 2n }))).outcome).toMatchObject({
-      kind: "refused",
+      kind: "uncertain",
       failure: { code: "nonce_occupied" },
     });
   });
 
-  it("is refused when the account cannot pay", async () => {
+  it("is uncertain when the account cannot pay, since another node may see its funds", async () => {
     expect((await chain.outcomeOf(transfer(0), chain.broadcasterOf(PAUPER))).outcome).toMatchObject({
-      kind: "refused",
+      kind: "uncertain",
       failure: { code: "insufficient_funds" },
     });
   });
@@ -48,18 +48,18 @@ describe("a send to a real chain", () => {
     });
   });
 
-  it("is refused with more gas than a block holds", async () => {
+  it("is uncertain with more gas than a block holds", async () => {
     expect((await chain.outcomeOf(transfer(0, {}, 400_000_000n))).outcome).toMatchObject({
-      kind: "refused",
+      kind: "uncertain",
       failure: { code: "gas_limit_exceeded" },
     });
   });
 
-  it("is refused with a fee below the base fee", async () => {
+  it("is uncertain with a fee below the base fee", async () => {
     expect(
       (await chain.outcomeOf(transfer(0), chain.alice, { maxFeePerGas: 1n, maxPriorityFeePerGas: 1n }))
         .outcome,
-    ).toMatchObject({ kind: "refused", failure: { code: "fee_too_low" } });
+    ).toMatchObject({ kind: "uncertain", failure: { code: "fee_too_low" } });
   });
 
   it("is refused with a tip above the fee", async () => {
@@ -73,14 +73,14 @@ describe("a send to a real chain", () => {
     ).toMatchObject({ kind: "refused", failure: { code: "invalid_transaction" } });
   });
 
-  it("is refused when it was signed for another chain", async () => {
+  it("is uncertain when it was signed for another chain", async () => {
     const elsewhere = chain.broadcasterOf(ALICE, { chain: 1 });
     const { terms } = await ready(chain.alice);
     const [signed] = await signedBy(elsewhere, terms, [transfer(0)]);
     if (signed === undefined) throw new Error("nothing was signed");
     expect((await chain.alice.send([signed])).get(signed.hash)).toMatchObject({
-      kind: "refused",
-      failure: { code: "invalid_transaction" },
+      kind: "uncertain",
+      failure: { code: "wrong_chain" },
     });
   });
 
@@ -105,7 +105,7 @@ describe("a send to a real chain", () => {
       "accepted",
       "refused",
       "accepted",
-      "refused",
+      "uncertain",
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { classifyNodeError, NODE_ERRORS } from "../../consumers/broadcasters/evm-failure.ts";
-import { isFailureCode } from "../../domain/failure.ts";
+import { isFailureCode, isPermanent } from "../../domain/failure.ts";
 
 type Expected = "known" | `refused ${string}` | `unclear ${string}`;
 
@@ -220,14 +220,15 @@ const WORDINGS: readonly (readonly [node: string, code: number, message: string,
     "refused gas_limit_exceeded",
   ],
 
-  ["anvil", -32003, "invalid chain id for signer", "refused invalid_transaction"],
+  ["anvil", -32003, "invalid chain id for signer", "refused wrong_chain"],
   ["anvil", -32003, "max priority fee per gas higher than max fee per gas", "refused invalid_transaction"],
   ["anvil", -32003, "max initcode size exceeded", "refused invalid_transaction"],
   ["anvil", -32602, "Failed to decode transaction", "refused invalid_transaction"],
   ["anvil", -32602, "Empty transaction data", "refused invalid_transaction"],
   ["anvil", -32000, "Unknown transaction type not supported", "refused invalid_transaction"],
   ["geth", -32000, "invalid sender", "refused invalid_transaction"],
-  ["geth", -32000, "invalid chain id for signer: have 1 want 31337", "refused invalid_transaction"],
+  ["geth", -32000, "invalid chain id for signer: have 1 want 31337", "refused wrong_chain"],
+  ["geth", -32000, "invalid sender: invalid chain id for signer: have 1 want 31337", "refused wrong_chain"],
   [
     "geth",
     -32000,
@@ -238,15 +239,11 @@ const WORDINGS: readonly (readonly [node: string, code: number, message: string,
   ["geth", -32000, "rlp: value size exceeds available input length", "refused invalid_transaction"],
   ["geth", -32000, "nonce has max value", "refused invalid_transaction"],
   ["geth", -32000, "sender not an eoa: address 0xf39f, len(code): 1", "refused invalid_transaction"],
-  [
-    "geth",
-    -32000,
-    "tx fee (1.20 ether) exceeds the configured cap (1.00 ether)",
-    "refused invalid_transaction",
-  ],
+  ["geth", -32000, "tx fee (1.20 ether) exceeds the configured cap (1.00 ether)", "refused fee_too_high"],
+  ["besu", -32000, "Transaction fee cap exceeded", "refused fee_too_high"],
   ["erigon", -32000, "RLPTooLong", "refused invalid_transaction"],
-  ["nethermind", -32010, "Invalid, InvalidTxChainId: Expected 1, got 31337.", "refused invalid_transaction"],
-  ["besu", -32000, "Wrong chainId", "refused invalid_transaction"],
+  ["nethermind", -32010, "Invalid, InvalidTxChainId: Expected 1, got 31337.", "refused wrong_chain"],
+  ["besu", -32000, "Wrong chainId", "refused wrong_chain"],
   ["besu", -32002, "Invalid signature", "refused invalid_transaction"],
   ["besu", -32000, "Max priority fee per gas exceeds max fee per gas", "refused invalid_transaction"],
 
@@ -300,6 +297,20 @@ describe("the table of node errors", () => {
       ),
     );
     expect(deciders).toContain(index);
+  });
+
+  it("G5: calls no fee of the moment, and no state of a node, a fault of the directive for good", () => {
+    const transient = [
+      "fee_too_low",
+      "fee_too_high",
+      "insufficient_funds",
+      "pool_full",
+      "wrong_chain",
+    ] as const;
+    expect(transient.filter(isPermanent)).toEqual([]);
+    expect(NODE_ERRORS.flatMap((row) => ("code" in row ? [row.code] : []))).toEqual(
+      expect.arrayContaining([...transient]),
+    );
   });
 
   it("names only failure codes of the domain", () => {

@@ -81,6 +81,7 @@ describe("a look-up", () => {
     ["no answer", "missing"],
     ["another hash", mined(hash(77), 3)],
     ["no status", mined(hash(0), 3, { status: undefined })],
+    ["no block's hash", mined(hash(0), 3, { blockHash: null })],
     ["nonsense", { result: 7 }],
   ] as const)("did not look at a hash whose receipt is %s", async (_, item) => {
     const { broadcaster } = await against({ receipt: (of) => (of === hash(0) ? item : { result: null }) });
@@ -132,6 +133,35 @@ describe("a look-up", () => {
       ok: false,
       error: { code: "endpoint_error" },
     });
+  });
+
+  it("R4: is an error when a receipt is of a block below the anchor that is not on its chain", async () => {
+    // Two nodes behind one URL, on two sides of a split deeper than the final depth.
+    const { broadcaster } = await against({
+      latest: 20,
+      receipt: (of) => mined(of, 15, { blockHash: blockHash(15, 1) }),
+    });
+    expect(await broadcaster.lookUp([hash(0)], 3)).toMatchObject({
+      ok: false,
+      error: { code: "endpoint_error" },
+    });
+  });
+
+  it("R4: is an error when two receipts tell two hashes of one block", async () => {
+    const { broadcaster } = await against({
+      receipt: (of) => mined(of, 15, { blockHash: blockHash(15, of === hash(0) ? 0 : 1) }),
+    });
+    expect(await broadcaster.lookUp([hash(0), hash(1)], 3)).toMatchObject({ ok: false });
+  });
+
+  it("asks once for each block that has a receipt, together with the anchor", async () => {
+    const { broadcaster, endpoint } = await against({
+      receipt: (of) => mined(of, of === hash(2) ? 15 : 14),
+    });
+    const answer = await broadcaster.lookUp([0, 1, 2].map(hash), 3);
+    expect(answer.ok && answer.value.receipts).toHaveLength(3);
+    expect(endpoint.batches.at(-1)?.map(({ params }) => params[0])).toEqual(["0x12", "0xe", "0xf"]);
+    expect(endpoint.batches).toHaveLength(4);
   });
 
   it("is an error when a node behind the endpoint does not have the block", async () => {
@@ -231,6 +261,17 @@ describe("a look-up", () => {
       const answer = await broadcaster.lookUp(hashes, 1, 19);
       expect(answer.ok && answer.value.receipts).toHaveLength(60);
       expect(methods(endpoint).filter((method) => method === "eth_getTransactionReceipt")).toHaveLength(60);
+    });
+
+    it("R4: takes no receipts of blocks that are not on the anchor's chain", async () => {
+      const { broadcaster } = await against({
+        nonce: () => ({ result: hex(60) }),
+        blockReceipts: (number) => ({
+          result: hashes.map((asked) => receiptOf(asked, number, { blockHash: blockHash(number, 1) })),
+        }),
+      });
+      const answer = await broadcaster.lookUp(hashes, 3, 16);
+      expect(answer.ok && answer.value.receipts).toEqual([]);
     });
 
     it("reads a block once for lanes that are looked up together, though each alone has few hashes", async () => {

@@ -110,10 +110,34 @@ describe("a preflight", () => {
     ).toMatchObject({ kind: "outage", failure: { code: "forbidden" } });
   });
 
-  it("is an outage when the credential may not simulate, not a refusal of the directive", async () => {
-    expect(
-      await verdictOf({}, { estimate: () => ({ error: { code: -32000, message: "Unauthorized" } }) }),
-    ).toEqual({ kind: "outage", failure: { code: "unauthorized", message: "Unauthorized" } });
+  it("is an outage when the credential may not simulate anything, not a refusal of the directives", async () => {
+    const { broadcaster } = await against({
+      estimate: () => ({ error: { code: -32000, message: "Unauthorized" } }),
+    });
+    const outage = { kind: "outage", failure: { code: "unauthorized", message: "Unauthorized" } };
+    expect(await broadcaster.preflight([candidate("a")])).toEqual(outage);
+    expect(await broadcaster.preflight([candidate("a"), candidate("b")])).toEqual(outage);
+  });
+
+  it("refuses the one call that the credential may not simulate, and passes the others", async () => {
+    const barred = "0x000000000000000000000000000000000000dead";
+    const { broadcaster } = await against({
+      estimate: ({ params: [call] }) =>
+        JSON.stringify(call).includes(barred)
+          ? { error: { code: -32000, message: "unauthorized: the address is on a sanctions list" } }
+          : { result: "0x5208" },
+    });
+    const answer = await broadcaster.preflight([
+      candidate("good"),
+      candidate("bad", { to: barred }),
+      candidate("better"),
+    ]);
+    if (answer.kind !== "ready") throw new Error(answer.failure.message);
+    expect(answer.verdicts.get("bad")).toMatchObject({
+      kind: "refused",
+      failure: { code: "unauthorized" },
+    });
+    expect(["good", "better"].map((id) => answer.verdicts.get(id)?.kind)).toEqual(["pass", "pass"]);
   });
 
   it("is an outage on a chain without a base fee", async () => {

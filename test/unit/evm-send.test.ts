@@ -119,12 +119,80 @@ describe("a send", () => {
     expect(kinds(await broadcaster.send(signed(2)))).toEqual(["accepted", "uncertain"]);
   });
 
-  it("that is refused for its funds is refused when the node does not have it", async () => {
+  it.each(["invalid chain id for signer", "invalid sender", "nonce too low", "intrinsic gas too low"])(
+    "that an endpoint of another chain refuses (%s) is uncertain, and says which chain that is",
+    async (message) => {
+      const { broadcaster } = await against({
+        chainId: 1,
+        send: () => ({ error: { code: -32000, message } }),
+      });
+      expect([...(await broadcaster.send(signed(1))).values()]).toEqual([
+        {
+          kind: "uncertain",
+          failure: {
+            code: "wrong_chain",
+            message: "the endpoint serves chain 1, the account is on chain 31337",
+          },
+        },
+      ]);
+    },
+  );
+
+  it("whose refusal names another chain is uncertain on the right one too", async () => {
     const { broadcaster } = await against({
-      send: () => ({ error: { code: -32000, message: "insufficient funds for gas * price + value" } }),
+      send: () => ({ error: { code: -32000, message: "invalid chain id for signer" } }),
     });
-    expect(kinds(await broadcaster.send(signed(1)))).toEqual(["refused"]);
+    expect([...(await broadcaster.send(signed(1))).values()]).toMatchObject([
+      { kind: "uncertain", failure: { code: "wrong_chain" } },
+    ]);
   });
+
+  it("that is refused asks for chain and transaction in one request more, and an accepted one asks nothing", async () => {
+    const { broadcaster, endpoint } = await against({
+      send: (raw) =>
+        rawIndex(raw) === 0
+          ? { result: hash(0) }
+          : { error: { code: -32000, message: "intrinsic gas too low" } },
+    });
+    await broadcaster.send(signed(2));
+    expect(endpoint.batches.map((batch) => batch.map(({ method }) => method))).toEqual([
+      ["eth_sendRawTransaction", "eth_sendRawTransaction"],
+      ["eth_chainId", "eth_getTransactionByHash"],
+    ]);
+  });
+
+  it("that is refused a hundredfold asks for no more than 100 things in one request", async () => {
+    const { broadcaster, endpoint } = await against({
+      send: () => ({ error: { code: -32000, message: "intrinsic gas too low" } }),
+    });
+    expect(new Set(kinds(await broadcaster.send(signed(100))))).toEqual(new Set(["refused"]));
+    expect(endpoint.batches.map((batch) => batch.length)).toEqual([100, 100, 2]);
+  });
+
+  it.each([
+    "insufficient funds for gas * price + value",
+    "txpool is full",
+    "replacement transaction underpriced",
+    "max fee per gas less than block base fee",
+    "nonce too high",
+    "exceeds block gas limit",
+    "execution reverted",
+    "sender account not authorized",
+  ])(
+    "that is refused for what another node may see otherwise (%s) is uncertain, though this one does not have it",
+    async (message) => {
+      const { broadcaster } = await against({ send: () => ({ error: { code: -32000, message } }) });
+      expect(kinds(await broadcaster.send(signed(1)))).toEqual(["uncertain"]);
+    },
+  );
+
+  it.each(["intrinsic gas too low", "invalid signature", "rlp: value size exceeds available input length"])(
+    "that is refused for its bytes (%s) is refused when the node does not have it",
+    async (message) => {
+      const { broadcaster } = await against({ send: () => ({ error: { code: -32000, message } }) });
+      expect(kinds(await broadcaster.send(signed(1)))).toEqual(["refused"]);
+    },
+  );
 
   it.each([
     ["an error", { error: { code: -32603, message: "Internal error" } }],

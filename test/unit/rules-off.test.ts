@@ -102,8 +102,8 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R5 hopeless bytes are burnt",
     file: "sequencer-settlement.ts",
-    find: "burn ? { ...settled, burning: true, resendAtMs: nowMs } : settled",
-    put: "settled",
+    find: "burn ? { ...kept, burning: true, replacements: 0, resendAtMs: nowMs } : kept",
+    put: "kept",
   },
   {
     rule: "R5 a bump keeps the directive's number",
@@ -111,6 +111,13 @@ const RULES: readonly RuleOff[] = [
     find: "id !== (lease.bumps.includes(sequence) ? taken.id : null)",
     put: 'id === ""',
     script: "a bump takes the number for another directive",
+  },
+  {
+    rule: "R5 a refused no-op is not outbid",
+    file: "sequencer-burn.ts",
+    find: 'return sent.noop ? [] : [{ ...sent, raw: "" }];',
+    put: "return [sent];",
+    script: "a refused no-op raises the price of the next",
   },
   {
     rule: "R6 the alarm rings for due work",
@@ -139,8 +146,8 @@ const RULES: readonly RuleOff[] = [
   {
     rule: "R8 a revert counts for the oldest only",
     file: "sequencer-settlement.ts",
-    find: "!stateful || (loan.head && !behind)",
-    put: "true",
+    find: "(head && !behind ? [id] : [])",
+    put: "[id]",
     script: "a revert is believed while earlier directives are under way",
   },
   {

@@ -136,6 +136,7 @@ export class MemoryLanes {
       signedAtMs: NOW,
       burning: false,
       failingSinceMs: null,
+      replacements: 0,
     });
   }
 
