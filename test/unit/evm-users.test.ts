@@ -14,8 +14,8 @@ describe("who used a number", () => {
           : { result: hex(Number(at) < latest ? last : last + 1) },
       block: (number) => {
         const item = block(number, {});
-        if (number !== latest || item === "missing" || !("result" in item)) return item;
-        const transactions = [{ hash: hash(77), from: ADDRESS, nonce: hex(last) }];
+        if (item === "missing" || !("result" in item)) return item;
+        const transactions = number === latest ? [{ hash: hash(77), from: ADDRESS, nonce: hex(last) }] : [];
         return { result: Object.assign({}, item.result, { transactions }) };
       },
     });
@@ -44,6 +44,41 @@ describe("who used a number", () => {
       ok: true,
       value: [{ sequence: 19, hash: hash(77) }],
     });
+  });
+
+  /** Number 0 was used in block 30; below `stateFrom` the node has no state, but every block. */
+  async function usedLongAgo(latest: number, stateFrom: number) {
+    return await against({
+      latest,
+      nonce: (at) =>
+        Number(at) < stateFrom
+          ? { error: { code: -32602, message: "BlockOutOfRangeError" } }
+          : { result: hex(Number(at) < 30 ? 0 : 1) },
+      block: (number) => {
+        const item = block(number, {});
+        if (item === "missing" || !("result" in item)) return item;
+        const transactions = number === 30 ? [{ hash: hash(77), from: ADDRESS, nonce: "0x0" }] : [];
+        return { result: Object.assign({}, item.result, { transactions }) };
+      },
+    });
+  }
+
+  it.each([1, 29, 30])("is found at once by a node whose state begins at block %i", async (stateFrom) => {
+    const { broadcaster } = await usedLongAgo(255, stateFrom);
+    expect(await broadcaster.usersOf([0], 255)).toEqual({
+      ok: true,
+      value: [{ sequence: 0, hash: hash(77) }],
+    });
+  });
+
+  it("is found in time though the node has lost the state of its block", async () => {
+    let found: readonly number[] = [];
+    for (let latest = 255; latest < 355 && found.length === 0; latest += 1) {
+      const { broadcaster } = await usedLongAgo(latest, latest - 1);
+      const users = await broadcaster.usersOf([0], latest);
+      if (users.ok) found = users.value.map(({ sequence }) => sequence);
+    }
+    expect(found).toEqual([0]);
   });
 
   it("asks the node no more for many numbers than for twenty", async () => {
