@@ -93,7 +93,7 @@ function settleSlot(
   const settled: Slot = {
     ...slot,
     transactions,
-    resendAtMs: resendAtMs(lane, { ...slot, transactions }, lease, moment),
+    resendAtMs: resendAtMs(lane, { ...slot, transactions }, last, lease, moment),
     failingSinceMs: failingSinceMs(lane, slot, last, nowMs),
   };
   const failure = last === undefined || last.kind === "accepted" ? null : { ...last.failure, atMs: nowMs };
@@ -184,13 +184,14 @@ function settledState(outcome: Outcome): Transaction["state"] {
 }
 
 /**
- * Bytes that the node is not known to have are sent again soon, and the older they are the later: an account may be
- * without funds for long. The others when they ought to have been final. A burn that the node refuses again and again
+ * Bytes that the node is not known to have are sent again soon, and those that it refuses the later the older they are:
+ * an account may be without funds for long. The others when they ought to have been final. A burn that the node refuses again and again
  * comes back ever more rarely, and so does one whose number the chain has used.
  */
 function resendAtMs(
   { header }: LaneState,
   slot: Slot,
+  last: Outcome | undefined,
   lease: Lease,
   { nowMs, policy, random }: Moment,
 ): number {
@@ -199,9 +200,10 @@ function resendAtMs(
     ? (header.chainSequence ?? 0) > slot.sequence
     : slot.transactions.some(({ state }) => state === "accepted");
   const tries = burns ? Math.max(2, slot.replacements) : 2;
+  const refused = last !== undefined && last.kind !== "accepted" && isNodeRefusal(last.failure.code);
   const delaySeconds = rests
     ? policy.rebroadcastAfterSeconds
-    : Math.max(retryDelaySeconds(tries, random()), (nowMs - slot.signedAtMs) / 4000);
+    : Math.max(retryDelaySeconds(tries, random()), refused ? (nowMs - slot.signedAtMs) / 4000 : 0);
   return (
     nowMs +
     Math.max(1, Math.min(delaySeconds, policy.rebroadcastAfterSeconds)) * 1000 +

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Failure } from "../../domain/failure.ts";
 import {
   admitAll,
   begin,
   entry,
   live,
+  moment,
   record,
   script,
   sendAll,
@@ -50,5 +52,30 @@ describe("G5: the time budget is that of transient failures", () => {
     script.nowMs += 86_400_000;
     script.lane.header.pausedMs += 86_400_000;
     expect(takeWork().directives.map(({ id }) => id)).toEqual(["a"]);
+  });
+});
+
+describe("bytes whose send failed are sent again", () => {
+  /** Seconds from a send that fails, an hour after the signing, until the next. */
+  function nextAfterHour(failure: Failure): number {
+    const flight = live("a");
+    record(flight.token, entry(0, "a"));
+    const outcomes = [{ hash: "h-0-a", outcome: { kind: "uncertain", failure } }] as const;
+    settleWith(flight.token, { outcomes });
+    script.nowMs += 3_500_000;
+    settleWith(takeWork().token, { outcomes });
+    return ((script.lane.slots.get(0)?.resendAtMs ?? 0) - script.nowMs) / 1000;
+  }
+
+  test("within seconds where the endpoint was away, however long that was", () => {
+    expect(nextAfterHour({ code: "network_error", message: "away" })).toBeLessThan(5);
+  });
+
+  test("ever more rarely where the node refuses them, up to the pace of what was accepted", () => {
+    const { rebroadcastAfterSeconds } = moment().policy;
+    expect(nextAfterHour({ code: "insufficient_funds", message: "empty" })).toBeCloseTo(
+      rebroadcastAfterSeconds,
+      0,
+    );
   });
 });
