@@ -185,8 +185,8 @@ function settledState(outcome: Outcome): Transaction["state"] {
 
 /**
  * Bytes that the node is not known to have are sent again soon, and those that it refuses the later the older they are:
- * an account may be without funds for long. The others when they ought to have been final. A burn that the node refuses again and again
- * comes back ever more rarely, and so does one whose number the chain has used.
+ * an account may be without funds for long. The others when they ought to have been final. A burn that the node refuses
+ * again and again comes back ever more rarely, and so does one whose number the chain has used.
  */
 function resendAtMs(
   { header }: LaneState,

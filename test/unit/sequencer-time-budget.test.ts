@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Failure } from "../../domain/failure.ts";
+import type { Outcome } from "../../domain/outcome.ts";
 import {
+  accepted,
   admitAll,
   begin,
   entry,
@@ -53,6 +55,23 @@ describe("G5: the time budget is that of transient failures", () => {
     script.lane.header.pausedMs += 86_400_000;
     expect(takeWork().directives.map(({ id }) => id)).toEqual(["a"]);
   });
+});
+
+test("a send that is accepted gives the time budget back: one refusal a long time after a first failure burns nothing", () => {
+  const flight = live("a");
+  record(flight.token, entry(0, "a"));
+  const answer = (token: number, outcome: Outcome) =>
+    settleWith(token, { outcomes: [{ hash: "h-0-a", outcome }] });
+  const refused: Outcome = { kind: "uncertain", failure: { code: "insufficient_funds", message: "empty" } };
+  answer(flight.token, refused);
+  script.nowMs += 60_000;
+  answer(takeWork().token, accepted);
+  script.nowMs += 7_200_000;
+  answer(takeWork().token, refused);
+  expect([stateOf("a"), script.lane.slots.get(0)?.burning]).toEqual(["broadcast", false]);
+  script.nowMs += 3_600_000;
+  answer(takeWork().token, refused);
+  expect([stateOf("a"), script.lane.slots.get(0)?.burning]).toEqual(["review", true]);
 });
 
 describe("bytes whose send failed are sent again", () => {
